@@ -1,0 +1,53 @@
+"""The guard between AI agents and their tools."""
+
+from agentguard.call import AgentIdentity, ContextRequest, Principal
+from agentguard.decision import Decision, Effect
+from agentguard.errors import (
+    AgentGuardError,
+    ApprovalPending,
+    ConfigurationError,
+    InvalidArguments,
+    OutcomeUnknown,
+    PolicyError,
+    StoreError,
+    ToolCallDenied,
+    VoteRefused,
+)
+from agentguard.guard import FactProvider, Guard
+from agentguard.policy import Snapshot
+from agentguard.session import Session
+from agentguard.stepping import Resumption
+from agentguard.stepup.ballot import Answer
+from agentguard.stepup.channels import CallbackChannel, Channel, Question
+from agentguard.stepup.model import Approval, State
+from agentguard.tools import Tool, ToolFacts
+
+__all__ = [
+    "AgentGuardError",
+    "AgentIdentity",
+    "Answer",
+    "Approval",
+    "ApprovalPending",
+    "CallbackChannel",
+    "Channel",
+    "ConfigurationError",
+    "ContextRequest",
+    "Decision",
+    "Effect",
+    "FactProvider",
+    "Guard",
+    "InvalidArguments",
+    "OutcomeUnknown",
+    "PolicyError",
+    "Principal",
+    "Question",
+    "Resumption",
+    "Session",
+    "Snapshot",
+    "State",
+    "StoreError",
+    "Tool",
+    "ToolCallDenied",
+    "ToolFacts",
+    "VoteRefused",
+]

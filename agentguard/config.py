@@ -1,0 +1,377 @@
+"""The root configuration `agentguard.yaml`, and the file of tool facts that it names.
+
+Both are read under the strict rules of policy files: unknown keys, duplicate keys and files that anybody on
+the machine may change are refused, with file, line and column.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from agentguard.errors import ConfigurationError
+from agentguard.tools import ToolFacts, tool_name
+
+if TYPE_CHECKING:
+    from agentguard.policy import Default, Finding, Source
+
+__all__ = [
+    "CONFIG_NAME",
+    "DEFAULT_STORE",
+    "EXPLANATIONS",
+    "VARIABLE",
+    "Config",
+    "ToolEntry",
+    "check_access",
+    "find_config",
+    "load_config",
+    "load_tool_facts",
+    "read_config",
+    "read_tool_facts",
+]
+
+CONFIG_NAME: Final = "agentguard.yaml"
+VARIABLE: Final = "AGENTGUARD_CONFIG"
+DEFAULT_STORE: Final = "sqlite:///agentguard.db"
+
+EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "AG301": "Anybody on this machine may change the file, or put another in its place: whoever can edit "
+        "a policy decides what runs. Take the right away (`chmod o-w`), or move the file to a folder of "
+        "your own.",
+        "AG302": "The name cannot be a tool's: tool names consist of letters, digits and `. _ - / :` of "
+        "ASCII, so that no other name looks like them.",
+        "AG303": "The configuration contradicts itself; the message says where. Nothing is guessed: what was "
+        "meant has to be written down.",
+    }
+)
+"""What the codes of configuration findings mean; the other codes are those of policies."""
+
+_EXPECTED: Final = {
+    "string_type": "must be text",
+    "bool_type": "must be `true` or `false`",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+
+M = TypeVar("M", bound=BaseModel)
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Default(_Model):
+    effect: Literal["deny", "flag"] = "deny"
+    owner: Text | None = None
+    until: Text | None = None
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class _Document(_Model):
+    policies: Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
+    store: Text = DEFAULT_STORE
+    directory: Text | None = None
+    tools: Text | None = None
+    default: _Default = _Default()
+    environment: Text | None = None
+    tenant: Text = "default"
+    record: Literal["before", "batched"] = "before"
+    pause: Literal["wait", "raise"] = "wait"
+    strict: bool = False
+
+
+Names = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+class _Tool(ToolFacts):
+    model_config = ConfigDict(strict=True)
+
+    sensitive: Names = ()
+    labels: Names = ()
+    secrets: Names = ()
+    injected: Names = ()
+    arguments: Names | None = None
+    parameters: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The root configuration with absolute paths; `file` is None where there is no file, only defaults."""
+
+    policies: tuple[Path, ...]
+    default: Default
+    file: Path | None = None
+    store: str = DEFAULT_STORE
+    directory: Path | None = None
+    tools: Path | None = None
+    environment: str | None = None
+    tenant: str = "default"
+    record: Literal["before", "batched"] = "before"
+    pause: Literal["wait", "raise"] = "wait"
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEntry:
+    """One tool of a tool-facts file; `schema` is the JSON Schema of its arguments, where one is given."""
+
+    facts: ToolFacts = field(default_factory=ToolFacts)
+    secrets: tuple[str, ...] = ()
+    injected: tuple[str, ...] = ()
+    arguments: tuple[str, ...] | None = None
+    schema: Mapping[str, Any] | None = None
+    where: str = ""
+
+
+def find_config(
+    start: str | os.PathLike[str] = ".",
+    *,
+    explicit: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Path | None:
+    """The configuration to use: the one named, else `AGENTGUARD_CONFIG`, else `agentguard.yaml` in `start`.
+
+    Folders above are never looked at: others may write there.
+    """
+    named = explicit or (os.environ if environ is None else environ).get(VARIABLE)
+    if named:
+        return Path(named)
+    found = Path(start, CONFIG_NAME)
+    return found if found.exists() else None
+
+
+def load_config(path: str | os.PathLike[str]) -> Config:
+    """The configuration in a file.
+
+    Raises:
+        ConfigurationError: it cannot be read or is refused; the message holds every problem with its place.
+    """
+    config, findings = read_config(path)
+    if config is None or findings:
+        raise _refused(path, findings)
+    return config
+
+
+def load_tool_facts(path: str | os.PathLike[str]) -> Mapping[str, ToolEntry]:
+    """The tools of a tool-facts file, by name; read-only.
+
+    Raises:
+        ConfigurationError: it cannot be read or is refused; the message holds every problem with its place.
+    """
+    tools, findings = read_tool_facts(path)
+    if findings:
+        raise _refused(path, findings)
+    return tools
+
+
+def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Finding]]:
+    """The configuration, or None, and everything that is wrong with its file."""
+    from agentguard.policy import Default
+
+    source, findings = _read(path, "a configuration begins with `policies: FOLDER`")
+    if source is None:
+        return None, findings
+    document, problems = _validate(_Document, source, source.data, ())
+    findings += problems
+    if document is None:
+        return None, findings
+    base = Path(os.path.abspath(path)).parent
+    try:
+        default: Default | None = Default(**document.default.model_dump())
+    except ConfigurationError as error:
+        default = None
+        findings.append(source.finding("AG303", str(error), ("default",), key=True))
+    store = document.store
+    if store.startswith("sqlite:///"):
+        store = f"sqlite:///{base / store.removeprefix('sqlite:///')}"
+    elif store not in ("memory:", "memory://"):
+        hint = "write `sqlite:///file.db`, `sqlite:////absolute/file.db` or `memory:`"
+        findings.append(source.finding("AG303", "the value names no store", ("store",), hint=hint))
+    if default is None:
+        return None, findings
+    config = Config(
+        file=Path(path),
+        policies=tuple(base / named for named in document.policies),
+        default=default,
+        store=store,
+        directory=base / document.directory if document.directory else None,
+        tools=base / document.tools if document.tools else None,
+        **document.model_dump(include={"environment", "tenant", "record", "pause", "strict"}),
+    )
+    return config, findings
+
+
+def read_tool_facts(path: str | os.PathLike[str]) -> tuple[Mapping[str, ToolEntry], list[Finding]]:
+    """The tools that are right, and everything that is wrong with the file."""
+    source, findings = _read(path, "tool facts begin with the name of a tool")
+    found: dict[str, ToolEntry] = {}
+    for name in source.data if source is not None else ():
+        assert source is not None
+        try:
+            tool_name(name)
+        except ConfigurationError as error:
+            findings.append(source.finding("AG302", str(error), (name,), key=True))
+            continue
+        raw = {} if source.data[name] is None else source.data[name]
+        tool, problems = _validate(_Tool, source, raw, (name,))
+        problems = problems or list(_contradictions(source, name, tool))
+        findings += problems
+        if tool is None or problems:
+            continue
+        facts = tool.model_dump(exclude={"secrets", "injected", "arguments", "parameters"})
+        found[name] = ToolEntry(
+            facts=ToolFacts(**facts),
+            secrets=tool.secrets,
+            injected=tool.injected,
+            arguments=_arguments(tool),
+            schema=tool.parameters,
+            where=f"{source.file}:{source.place((name,), key=True).line}",
+        )
+    return MappingProxyType(found), findings
+
+
+def check_access(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
+    """What anybody on the machine may change: files, the folders they lie in, and folders of policies (T47).
+
+    In a folder with the sticky bit, such as `/tmp`, a file of one's own or of root is one's own.
+    """
+    from agentguard.policy import Finding
+
+    found: list[Finding] = []
+    for path in paths if os.name == "posix" else ():
+        file = Path(path)
+        try:
+            mine = file.stat()
+            above = file.resolve().parent.stat()
+        except OSError:
+            continue  # whoever reads it says so
+        message = ""
+        if mine.st_mode & stat.S_IWOTH:
+            message = f"anybody may {'add files to this folder' if file.is_dir() else 'change this file'}"
+        elif above.st_mode & stat.S_IWOTH and (
+            not above.st_mode & stat.S_ISVTX or mine.st_uid not in (0, os.geteuid())
+        ):
+            message, file = "anybody may replace what is in this folder", Path(path).parent
+        if message:
+            found.append(
+                Finding(code="AG301", file=str(path), message=message, hint=f"run `chmod o-w {file}`")
+            )
+    return found
+
+
+def _read(path: str | os.PathLike[str], begins: str) -> tuple[Source | None, list[Finding]]:
+    from agentguard.policy import read_files
+    from agentguard.policy.findings import Finding
+
+    if Path(path).is_dir():
+        return None, [Finding(code="AG002", file=str(path), message="is a folder and not a file")]
+    files = read_files(path)
+    if not files.sources:
+        return None, list(files.findings)
+    source = files.sources[0]
+    findings = check_access([path])
+    if not isinstance(source.data, Mapping):
+        return None, [*findings, source.finding("AG103", f"the file is not a mapping; {begins}")]
+    return source, findings
+
+
+def _validate(
+    model: type[M], source: Source, data: object, at: tuple[str | int, ...]
+) -> tuple[M | None, list[Finding]]:
+    """The data as a model, or every problem of its shape at its place."""
+    from agentguard.policy.findings import suggestion
+
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    found: list[Finding] = []
+    for e in errors:
+        loc, kind, message, hint = e["loc"], e["type"], e["msg"].lower(), ""
+        name = str(loc[-1])[:80] if loc else ""
+        of = ".".join(str(part)[:80] for part in (*at, *loc[:-1]))
+        inside = f" in `{of}`" if of else ""
+        if kind == "extra_forbidden":
+            code, message = "AG102", f"unknown key `{name}`{inside}"
+            hint = suggestion(name, _keys(model, loc), listed=14)
+        elif kind == "missing":
+            code, message = "AG101", f"`{name}` is missing{inside}"
+        elif kind == "literal_error":
+            allowed = e["ctx"]["expected"].replace(" or ", ", ").split(", ")
+            word = str(e["input"])[:60]
+            code, message = "AG104", f"unknown word for `{name}`: `{word}`"
+            hint = suggestion(word, [one.strip("'") for one in allowed])
+        else:
+            words = _EXPECTED.get(kind, message)
+            code, message = "AG103", f"`{name or '.'.join(str(part) for part in at)}` {words}{inside}"
+        found.append(source.finding(code, message, (*at, *loc), key=code == "AG102", hint=hint))
+    return None, found
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    if len(loc) > 1 and loc[0] == "default":
+        model = _Default
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _contradictions(source: Source, name: str, tool: _Tool | None) -> Iterator[Finding]:
+    """What each key allows and all together do not."""
+    from agentguard.policy.findings import suggestion
+
+    if tool is None:
+        return
+    if tool.arguments is not None and tool.parameters is not None:
+        message = f"`{name}` has both `arguments` and `schema`"
+        yield source.finding("AG303", message, (name, "arguments"), key=True, hint="keep the schema")
+    if tool.parameters is not None and tool.parameters.get("type", "object") != "object":
+        message = f"the `schema` of `{name}` must describe an object: its properties are the arguments"
+        yield source.finding("AG303", message, (name, "schema"), key=True)
+    try:
+        tool.to_facts()
+    except ConfigurationError as error:
+        yield source.finding("AG303", f"`{name}`: {error}", (name, "read_only"), key=True)
+    known = _arguments(tool)
+    for index, argument in enumerate(tool.sensitive):
+        if known is not None and argument not in known:
+            message = f"`{name}` has no argument `{argument}` that could be sensitive"
+            at = (name, "sensitive", index)
+            yield source.finding("AG303", message, at, hint=suggestion(argument, known))
+    for index, argument in enumerate(tool.injected):
+        if known is not None and argument in known:
+            message = f"`{argument}` of `{name}` is injected and an argument; it can only be one of them"
+            yield source.finding("AG303", message, (name, "injected", index))
+
+
+def _arguments(tool: _Tool) -> tuple[str, ...] | None:
+    """The names of a tool's arguments; None where they are not known or any name is taken."""
+    if tool.parameters is None:
+        return tool.arguments
+    properties = tool.parameters.get("properties")
+    if not isinstance(properties, Mapping) or tool.parameters.get("additionalProperties"):
+        return None
+    return tuple(str(name) for name in properties)
+
+
+def _refused(path: str | os.PathLike[str], findings: Iterable[Finding]) -> ConfigurationError:
+    lines = [
+        f"{found.at or os.fspath(path)}: {found.code} {found.message}"
+        + (f"; {found.hint}" if found.hint else "")
+        for found in findings
+    ]
+    return ConfigurationError("\n".join(lines))

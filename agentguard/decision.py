@@ -1,0 +1,260 @@
+"""What the policy core answers: an effect, what the call needs to run, and every rule that spoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+__all__ = [
+    "AppliedException",
+    "Approve",
+    "Decision",
+    "Effect",
+    "Flag",
+    "Matched",
+    "Mode",
+    "Obligation",
+    "RedactResult",
+    "Reserve",
+    "SetArgument",
+    "Stage",
+]
+
+Mode = Literal["enforce", "observe"]
+
+
+class Effect(StrEnum):
+    """The five answers, weakest first; `rank` orders them and the strongest wins."""
+
+    ALLOW = "allow"
+    FLAG = "flag"
+    CONSTRAIN = "constrain"
+    STEP_UP = "step_up"
+    DENY = "deny"
+
+    rank: int
+
+
+for _rank, _effect in enumerate(Effect):
+    _effect.rank = _rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """One rule that fired.
+
+    `error` is set when the rule fired because it could not be evaluated. `at` is `file:line` where known.
+    `policy` is `agentguard` for what the guard itself says (`agentguard/default`, `agentguard/identity`).
+    """
+
+    rule_id: str
+    policy: str
+    effect: Effect
+    mode: Mode = "enforce"
+    reason: str = ""
+    error: str | None = None
+    at: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.policy}/{self.rule_id}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule_id": self.rule_id,
+            "policy": self.policy,
+            "effect": self.effect.value,
+            "mode": self.mode,
+            "reason": self.reason,
+            "error": self.error,
+            "at": self.at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetArgument:
+    """Rewrite one argument before the tool runs; `path` is dotted from the root, such as `args.note`."""
+
+    path: str
+    value: Any
+    rule: str
+    kind: Literal["set"] = "set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Record a violation; the call proceeds. `review_in_s` is in seconds, `converts_on` an ISO date."""
+
+    rule: str
+    owner: str
+    reason: str = ""
+    review_in_s: int | None = None
+    escalate_to: str | None = None
+    converts_on: str | None = None
+    converts_to: Effect | None = None
+    observed: Effect | None = None
+    kind: Literal["flag"] = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One round of a step-up: `quorum` distinct people out of `reviewers`.
+
+    A reviewer is `group:NAME`, `principal` (the person on whose behalf the agent acts) or a subject id.
+    """
+
+    reviewers: tuple[str, ...]
+    quorum: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {"reviewers": list(self.reviewers), "quorum": self.quorum}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """Obtain an approval before the tool runs; `expires_in_s` is in seconds from the opening.
+
+    `local` accepts an unverified answer from this machine, counted as one person called `local`.
+    `reason_required` refuses votes without a reason. `rules` are the step-ups that this satisfies.
+    """
+
+    stages: tuple[Stage, ...]
+    expires_in_s: int
+    rules: tuple[str, ...]
+    reason: str = ""
+    local: bool = False
+    reason_required: bool = False
+    kind: Literal["approve"] = "approve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """Take `amount` from the counter `key`, which may not pass `limit` within `window_s` seconds."""
+
+    key: str
+    amount: int
+    limit: int
+    rule: str
+    window_s: int | None = None
+    kind: Literal["reserve"] = "reserve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactResult:
+    """Mask these paths (`$` is the result) before anybody but the tool sees the result."""
+
+    paths: tuple[str, ...]
+    rule: str
+    kind: Literal["redact_result"] = "redact_result"
+
+
+Obligation = SetArgument | Flag | Approve | Reserve | RedactResult
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedException:
+    """An exception that waived rules in this decision."""
+
+    id: str
+    waived: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer to one context request, by one snapshot.
+
+    `matched` holds every rule that fired in enforce mode, strongest first, then by name; `observed` those in
+    observe mode. `granted_by` names the allow rules that permit. `snapshot` and `register` say which policies
+    and which version of the exceptions and grants were asked.
+    """
+
+    effect: Effect
+    matched: tuple[Matched, ...] = ()
+    granted_by: tuple[str, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    exceptions: tuple[AppliedException, ...] = ()
+    observed: tuple[Matched, ...] = ()
+    snapshot: str = ""
+    register: int = 0
+
+    @property
+    def deciding(self) -> Matched | None:
+        """The first enforced rule whose effect is the decision's effect; None never happens for a deny."""
+        for match in self.matched:
+            if match.effect is self.effect:
+                return match
+        return self.matched[0] if self.matched else None
+
+    @property
+    def approval(self) -> Approve | None:
+        """The step-up to obtain, if there is one."""
+        for obligation in self.obligations:
+            if isinstance(obligation, Approve):
+                return obligation
+        return None
+
+    def to_json(self, *, values: bool = True) -> dict[str, Any]:
+        """As plain JSON data; `values=False` leaves out what a constraint writes, as the ledger does."""
+        return {
+            "effect": self.effect.value,
+            "granted_by": list(self.granted_by),
+            "matched": [match.to_json() for match in self.matched],
+            "obligations": [_obligation_json(obligation, values) for obligation in self.obligations],
+            "exceptions": [{"id": x.id, "waived": list(x.waived)} for x in self.exceptions],
+            "observed": [match.to_json() for match in self.observed],
+            "snapshot": self.snapshot,
+            "register": self.register,
+        }
+
+
+def _obligation_json(obligation: Obligation, values: bool) -> dict[str, Any]:
+    match obligation:
+        case SetArgument():
+            data: dict[str, Any] = {"kind": "set", "path": obligation.path, "rule": obligation.rule}
+            if values:
+                data["value"] = plain(obligation.value)
+            return data
+        case Flag():
+            return {
+                "kind": "flag",
+                "rule": obligation.rule,
+                "owner": obligation.owner,
+                "reason": obligation.reason,
+                "review_in_s": obligation.review_in_s,
+                "escalate_to": obligation.escalate_to,
+                "converts_on": obligation.converts_on,
+                "converts_to": obligation.converts_to.value if obligation.converts_to else None,
+                "observed": obligation.observed.value if obligation.observed else None,
+            }
+        case Approve():
+            return {
+                "kind": "approve",
+                "stages": [stage.to_json() for stage in obligation.stages],
+                "expires_in_s": obligation.expires_in_s,
+                "rules": list(obligation.rules),
+                "reason": obligation.reason,
+                "local": obligation.local,
+                "reason_required": obligation.reason_required,
+            }
+        case Reserve():
+            return {
+                "kind": "reserve",
+                "key": obligation.key,
+                "amount": obligation.amount,
+                "limit": obligation.limit,
+                "rule": obligation.rule,
+                "window_s": obligation.window_s,
+            }
+        case RedactResult():
+            return {"kind": "redact_result", "paths": list(obligation.paths), "rule": obligation.rule}
+
+
+def plain(value: object) -> Any:
+    """The same value built from dict and list only, so that `json` can write it."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return value

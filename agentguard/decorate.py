@@ -1,0 +1,167 @@
+"""Turning a function into a guarded one that looks, types and awaits as before.
+
+The guarded function keeps name, signature, annotations and kind (plain, coroutine, generator, asynchronous
+generator), and has no `__wrapped__`: the function below is not handed out. Its code runs with the module of
+the original as its globals, so that annotations written as text resolve as they did.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from agentguard.drivers import Done, advance, drive, drive_sync, drive_to_run
+from agentguard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+    from agentguard.tools import Tool
+
+__all__ = ["guarded", "kind_of"]
+
+
+def kind_of(function: Callable[..., Any]) -> str:
+    """`sync`, `async`, `generator` or `async generator`."""
+    if inspect.isasyncgenfunction(function):
+        return "async generator"
+    if inspect.isgeneratorfunction(function):
+        return "generator"
+    if inspect.iscoroutinefunction(function):
+        return "async"
+    return "sync"
+
+
+def guarded(guard: Guard, tool: Tool, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The guarded function.
+
+    Raises:
+        ConfigurationError: not a plain function (decorate the function, not a class or a partial).
+    """
+    if not isinstance(function, types.FunctionType):
+        raise ConfigurationError(
+            f"`{tool.name}`: only functions can be decorated, not a {type(function).__name__}; "
+            "use `guard.register(name, callable)` for others"
+        )
+    make = {
+        "sync": _sync,
+        "async": _async,
+        "generator": _generator,
+        "async generator": _async_generator,
+    }[kind_of(function)]
+    inner = make(guard, tool, function)
+    wrapper = types.FunctionType(
+        inner.__code__, function.__globals__, function.__name__, inner.__defaults__, inner.__closure__
+    )
+    functools.update_wrapper(wrapper, function)
+    del wrapper.__wrapped__  # type: ignore[attr-defined]
+    wrapper.__kwdefaults__ = None  # type: ignore[assignment]
+    wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    wrapper.__agentguard__ = tool  # type: ignore[attr-defined]
+    return wrapper
+
+
+# INVARIANT: the inner functions below name nothing global: they run with the globals of the tool's module.
+
+
+def _sync(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    begin, drive_, name = guard.begin, drive_sync, tool.name
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        flow, run = begin(tool, function, args, kwargs)
+        if flow is None:
+            return run({})
+        return drive_(guard, flow, name, run)
+
+    return call  # type: ignore[return-value]
+
+
+def _async(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    begin, drive_, name = guard.begin, drive, tool.name
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        flow, run = begin(tool, function, args, kwargs)
+        if flow is None:
+            return await run({})
+        return await drive_(guard, flow, name, run)
+
+    return call  # type: ignore[return-value]
+
+
+def _generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    begin, advance_, done_type = guard.begin, advance, Done
+    closed, base, exit_ = _Closed, BaseException, GeneratorExit
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        flow, run = begin(tool, function, args, kwargs, True)
+        if flow is None:
+            return (yield from run({}))
+        step = advance_(guard, flow)
+        if isinstance(step, done_type):
+            return step.result()
+        try:
+            value = yield from run(step.arguments)
+        except exit_:
+            advance_(guard, flow, None, closed())
+            raise
+        except base as error:
+            advance_(guard, flow, None, error)
+            raise
+        return advance_(guard, flow, value).result()
+
+    return call  # type: ignore[return-value]
+
+
+def _async_generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    begin, advance_, done_type = guard.begin, advance, Done
+    closed, base, exit_, stop_, stepping = (
+        _Closed,
+        BaseException,
+        GeneratorExit,
+        StopAsyncIteration,
+        drive_to_run,
+    )
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        flow, run = begin(tool, function, args, kwargs, True)
+        if flow is None:
+            source = run({})
+        else:
+            step = await stepping(guard, flow)
+            if isinstance(step, done_type):
+                step.result()
+                return
+            source = run(step.arguments)
+        try:
+            send = None
+            while True:
+                try:
+                    item = await source.asend(send)
+                except stop_:
+                    break
+                try:
+                    send = yield item
+                except exit_:
+                    await source.aclose()
+                    raise
+                except base as thrown:
+                    item = await source.athrow(thrown)
+                    send = yield item
+        except exit_:
+            if flow is not None:
+                advance_(guard, flow, None, closed())
+            raise
+        except base as error:
+            if flow is not None:
+                advance_(guard, flow, None, error)
+            raise
+        if flow is not None:
+            await stepping(guard, flow, None)
+
+    return call  # type: ignore[return-value]
+
+
+class _Closed(BaseException):
+    """The consumer closed the stream before its end."""

@@ -1,0 +1,501 @@
+"""The one path of a guarded call, as a generator without I/O.
+
+It yields operations (`agentguard.operations`) and receives their results; two drivers, one asynchronous and
+one synchronous, perform them (`agentguard.drivers`). Cancellation is thrown in where it happens: before the
+claim it withdraws, after the start it leaves a bounded, shielded record.
+
+INVARIANT: `Run` is yielded only after the decision that permits it was recorded, and with arguments decoded
+from the bytes that were decided on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agentguard.call import EMPTY, ContextRequest
+from agentguard.canonical import Frozen, freeze
+from agentguard.decision import Decision, Effect, Flag, Matched, RedactResult, Reserve, SetArgument
+from agentguard.errors import (
+    AgentGuardError,
+    ArgumentsError,
+    InvalidArguments,
+    Remedy,
+    StoreError,
+    ToolCallDenied,
+)
+from agentguard.ids import uuid7
+from agentguard.ledger import events
+from agentguard.operations import Buffer, Failed, Fetch, Operation, Record, Run, Take
+from agentguard.paths import assign
+from agentguard.redact import redact
+from agentguard.session import Pause, Session
+from agentguard.store.protocol import Event, Payload, Reservation
+from agentguard.tools import Tool
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+    from agentguard.policy import Snapshot
+
+__all__ = ["Call", "Flow", "call_flow", "denial", "request_of", "take"]
+
+Flow = Generator[Operation, Any, Any]
+
+_FACT_KEYS: Final = frozenset({"context", "resource", "workload"})
+_ROUNDS: Final = 8
+log = logging.getLogger("agentguard")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One intended call, as an interceptor hands it over.
+
+    `problem` is what binding the arguments already found wrong. `streams` says that the tool yields its
+    result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now.
+    """
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    session: Session | None
+    call_id: str
+    pause: Pause = "wait"
+    problem: Exception | None = None
+    streams: bool = False
+    digest: str = ""
+    outer: bool = field(default=False)
+
+
+def call_flow(guard: Guard, call: Call) -> Flow:
+    """Decide, record, ask if need be, run, record the outcome; returns the result or `Failed`.
+
+    Raises:
+        ToolCallDenied: it did not run.
+        ApprovalPending: it did not run yet.
+    """
+    session, tool = call.session, call.tool
+    if session is None or session.closed:
+        ended = "its session has ended" if session is not None else "no session says which agent acts"
+        request = request_of(guard, call, EMPTY)
+        yield from _refuse(
+            guard,
+            call,
+            request,
+            "identity",
+            f"{ended}; open one with `guard.session(agent=...)`",
+            "ask_operator",
+        )
+    assert session is not None
+    if call.problem is not None:
+        request = request_of(guard, call, EMPTY)
+        yield from _refuse(
+            guard, call, request, "arguments", _problem(call.problem), "fix_call", invalid=True
+        )
+    try:
+        frozen = freeze(call.arguments)
+    except ArgumentsError as error:
+        request = request_of(guard, call, EMPTY)
+        yield from _refuse(guard, call, request, "arguments", str(error), "fix_call", invalid=True)
+        raise AssertionError("refused") from error
+    request = request_of(guard, call, frozen.view)
+    if call.digest != tool.digest:
+        reason = "the tool's code is not what was registered; something replaced it"
+        yield from _refuse(guard, call, request, "definition", reason, "ask_operator", frozen)
+    if session.tripped(tool.name, frozen.digest):
+        reason = "this exact call was denied several times already, so nobody is asked again"
+        yield from _refuse(guard, call, request, "breaker", reason, "never", frozen)
+    session.count(call.call_id)
+    snapshot = guard.snapshot
+    request = yield from fetch(guard, snapshot, request)
+    decided = yield from _decide(guard, call, snapshot, request, frozen)
+    decision, request, final = yield from _constrain(guard, call, decided, request, frozen)
+    if decision.effect is Effect.STEP_UP:
+        from agentguard.stepping import step_up
+
+        return (yield from step_up(guard, call, request, decision, frozen, final))
+    if decision.effect is Effect.DENY:
+        yield from _deny(guard, call, request, decision, frozen)
+    decision = yield from take(guard, call, snapshot, request, decision, frozen)
+    return (yield from _record_and_run(guard, call, request, decision, frozen, final))
+
+
+# -- asking
+
+
+def request_of(guard: Guard, call: Call, view: Mapping[str, Any]) -> ContextRequest:
+    """The context request of a call, from its session and tool, without fetched facts."""
+    session, tool = call.session, call.tool
+    resource = None
+    if tool.resource is not None and view is not EMPTY:
+        try:
+            found = tool.resource(view)
+            resource = None if found is None else freeze(found).view
+        except Exception as error:
+            # An absent fact: every rule that reads it fires, and no allow rule does.
+            log.warning("resource of `%s` failed: %s", tool.name, type(error).__name__)
+    if session is None:
+        return ContextRequest(
+            tool=tool.name,
+            args=view,
+            agent=EMPTY,
+            tenant=guard.tenant,
+            call_id=call.call_id,
+            tool_digest=tool.digest,
+            now=guard.now(),
+            facts=tool.facts,
+            secrets=tool.secrets,
+        )
+    return ContextRequest(
+        tool=tool.name,
+        args=view,
+        agent=session._agent_facts,
+        tenant=guard.tenant,
+        call_id=call.call_id,
+        tool_digest=call.digest or tool.digest,
+        principal=session._principal_facts,
+        chain=session._chain_facts,
+        environment=session.environment,
+        secrets=tool.secrets,
+        session=session.facts(),
+        resource=resource,
+        workload=session._workload,
+        facts=tool.facts,
+        context=session._context,
+        now=guard.now(),
+    )
+
+
+def fetch(
+    guard: Guard, snapshot: Snapshot, request: ContextRequest
+) -> Generator[Operation, Any, ContextRequest]:
+    """The request with what the fact providers know of what its rules read."""
+    if not guard.providers:
+        return request
+    names = snapshot.needs(request.tool)
+    if not names:
+        return request
+    known: Mapping[str, Any] = yield Fetch(request, names)
+    changes: dict[str, Any] = {}
+    supplied = dict(request.supplied)
+    for name, value in known.items():
+        if name in _FACT_KEYS:
+            old = getattr(request, name)
+            changes[name] = freeze({**dict(old or {}), **dict(value)}).view
+        else:
+            supplied[name] = freeze(value).view
+    return replace(request, supplied=supplied, **changes)
+
+
+def _decide(
+    guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, frozen: Frozen
+) -> Generator[Operation, Any, Decision]:
+    try:
+        return snapshot.decide(request)
+    except Exception as error:
+        kind = type(error).__name__
+    yield from _refuse(
+        guard,
+        call,
+        request,
+        "error",
+        "the policies could not be evaluated",
+        "ask_operator",
+        frozen,
+        error=kind,
+    )
+    raise AssertionError("refused")
+
+
+def _constrain(
+    guard: Guard, call: Call, decision: Decision, request: ContextRequest, frozen: Frozen
+) -> Generator[Operation, Any, tuple[Decision, ContextRequest, Frozen]]:
+    """The request and arguments as the constraints want them, which the core decided on already."""
+    writes = [item for item in decision.obligations if isinstance(item, SetArgument)]
+    redacts = any(isinstance(item, RedactResult) for item in decision.obligations)
+    if redacts and call.streams and decision.effect is not Effect.DENY:
+        reason = "its result has to be redacted, and a stream cannot be"
+        yield from _refuse(guard, call, request, "redaction", reason, "ask_operator", frozen)
+    if not writes or decision.effect is Effect.DENY:
+        return decision, request, frozen
+    problem: str | None
+    try:
+        arguments = frozen.thaw()
+        for item in writes:
+            assign(arguments, item.path, item.value)
+        final = freeze(arguments)
+        problem = call.tool.check(final.thaw()) if call.tool.check is not None else None
+    except (ArgumentsError, KeyError, TypeError, ValueError) as error:
+        final, problem = frozen, f"{type(error).__name__}: {error}"
+    except Exception as error:
+        final, problem = frozen, type(error).__name__
+    if problem is not None:
+        log.warning("constraint on `%s` does not fit its schema: %s", call.tool.name, problem)
+        reason = f"what `{writes[0].rule}` writes does not fit the tool"
+        yield from _refuse(guard, call, request, "constraint", reason, "ask_operator", frozen)
+    supplied = dict(request.supplied)
+    supplied["provenance"] = {
+        **supplied.get("provenance", {}),
+        **{item.path: {"from_policy": True} for item in writes},
+    }
+    return decision, replace(request, args=final.view, supplied=supplied), final
+
+
+def take(
+    guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, decision: Decision, frozen: Frozen
+) -> Generator[Operation, Any, Decision]:
+    """Take what the decision counts; who finds a counter full is decided again without it."""
+    exhausted: set[str] = set()
+    for _ in range(_ROUNDS):
+        wanted = [
+            Reservation(item.key, item.amount, item.limit, item.window_s)
+            for item in decision.obligations
+            if isinstance(item, Reserve)
+        ]
+        if not wanted:
+            return decision
+        try:
+            full: str | None = yield Take(wanted)
+        except Exception as error:
+            yield from _unrecorded(call, error)
+        if full is None:
+            return decision
+        exhausted.add(full)
+        again = snapshot.decide(request, exhausted=exhausted)
+        if again.effect.rank > decision.effect.rank:
+            yield from _deny(guard, call, request, again, frozen)
+        decision = again
+    yield from _refuse(guard, call, request, "limits", "its limits are used up", "ask_operator", frozen)
+    raise AssertionError("refused")
+
+
+# -- recording and running
+
+
+def happened(
+    guard: Guard, request: ContextRequest, decision: Decision, decision_id: str, hmac: str, **more: Any
+) -> list[Event]:
+    """The decision as an event, with one for each flag it raised."""
+    written: list[Event] = [
+        events.decision(
+            id=decision_id,
+            tenant=guard.tenant,
+            at=request.now,
+            request=request,
+            decision=decision,
+            args_hmac=hmac,
+            **more,
+        )
+    ]
+    if decision.obligations:
+        written.extend(
+            events.flag_raised(
+                id=uuid7(),
+                tenant=guard.tenant,
+                at=request.now,
+                request=request,
+                flag=item,
+                decision_id=decision_id,
+                args_hmac=hmac,
+            )
+            for item in decision.obligations
+            if isinstance(item, Flag)
+        )
+    return written
+
+
+def payloads(guard: Guard, request: ContextRequest, *kept: tuple[str, Frozen]) -> dict[str, Payload]:
+    """The erasable arguments, under the digest that the events carry; the subject is the principal, or else
+    the agent."""
+    who = request.principal if request.principal is not None else request.agent
+    return {hmac: Payload(str(who.get("id", "")), frozen.canonical) for hmac, frozen in kept}
+
+
+def _record_and_run(
+    guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
+) -> Flow:
+    decision_id = uuid7()
+    hmac = guard.hmac(frozen.canonical)
+    used = hmac if final is frozen else guard.hmac(final.canonical)
+    arguments = yield from _thaw(guard, call, request, final)
+    written = happened(guard, request, decision, decision_id, hmac, runs=True)
+    kept = payloads(guard, request, (hmac, frozen), (used, final))
+    batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
+    record: Buffer | Record = Buffer(written, kept) if batched else Record(written, kept)
+
+    def ended(status: events.Status, started: int, error: str | None) -> Event:
+        return events.outcome(
+            id=uuid7(),
+            tenant=guard.tenant,
+            at=guard.now(),
+            request=request,
+            decision_id=decision_id,
+            status=status,
+            args_hmac=used,
+            duration_us=(time.perf_counter_ns() - started) // 1000,
+            error=error,
+        )
+
+    def settle(status: events.Status, started: int, error: str | None) -> Operation:
+        event = ended(status, started, error)
+        return Buffer((event,)) if batched else Record((event,), durable=False)
+
+    started = time.perf_counter_ns()
+    try:
+        yield record
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        yield from _unrecorded(call, error)
+    except BaseException:
+        if record.done:
+            yield from quietly(settle("failed", started, "CancelledBeforeRun"))
+        raise
+    return (yield from run(call, request, decision, arguments, final, settle))
+
+
+def run(
+    call: Call,
+    request: ContextRequest,
+    decision: Decision,
+    arguments: dict[str, Any],
+    final: Frozen,
+    settle: Any,
+) -> Flow:
+    """Run the tool and record how it ended; `settle` makes the operation that records it."""
+    started = time.perf_counter_ns()
+    try:
+        result = yield Run(arguments, final, request.now)
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        yield from quietly(settle("failed", started, type(error).__name__))
+        return Failed(error)
+    except BaseException as error:
+        status: events.Status = "succeeded" if type(error).__name__ == "_Closed" else "unknown"
+        yield from quietly(settle(status, started, type(error).__name__.strip("_")))
+        return Failed(error)
+    yield from quietly(settle("succeeded", started, None))
+    hidden = [item for item in decision.obligations if isinstance(item, RedactResult)]
+    for item in hidden:
+        result = redact(result, item.paths)
+    if call.session is not None and not call.streams:
+        untrusted = call.tool.facts.get("untrusted_output") is True
+        call.session.observe(
+            result, call.tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id
+        )
+    return result
+
+
+def quietly(operation: Operation) -> Generator[Operation, Any, None]:
+    """Record how something ended. The effect has happened, so a failing record is logged and no more: the
+    decision is durable, and a decision without outcome reads as unknown."""
+    try:
+        yield operation
+    except AgentGuardError as error:
+        log.error("an outcome could not be recorded: %s", error)
+
+
+def _thaw(
+    guard: Guard, call: Call, request: ContextRequest, final: Frozen
+) -> Generator[Operation, Any, dict[str, Any]]:
+    try:
+        return final.thaw()
+    except Exception as error:
+        kind = type(error).__name__
+    reason = "its arguments cannot be built again from what was decided on"
+    yield from _refuse(guard, call, request, "arguments", reason, "fix_call", final, invalid=True, error=kind)
+    raise AssertionError("refused")
+
+
+# -- refusing
+
+
+def _deny(
+    guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen
+) -> Generator[Operation, Any, None]:
+    decision_id: str | None = uuid7()
+    hmac = guard.hmac(frozen.canonical)
+    written = happened(guard, request, decision, str(decision_id), hmac, runs=False)
+    if call.session is not None:
+        call.session.denied(call.tool.name, frozen.digest)
+    try:
+        yield Record(written, payloads(guard, request, (hmac, frozen)))
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        log.error("a denial could not be recorded: %s", error)
+        decision_id = None
+    raise denial(guard, call.tool.name, decision, decision_id)
+
+
+def denial(guard: Guard, tool: str, decision: Decision, decision_id: str | None) -> ToolCallDenied:
+    """The error for a decision to deny, with what could still be done about it."""
+    match = decision.deciding
+    assert match is not None
+    remedy: Remedy = "ask_operator" if match.policy == "agentguard" else "by_exception"
+    if guard.non_waivable(match.name):
+        remedy = "never"
+    reason = match.reason or "this rule refuses it"
+    if match.error is not None:
+        reason = f"{reason} (the rule could not be evaluated, so it applies)"
+    return ToolCallDenied(tool, match.name, reason, remedy=remedy, decision_id=decision_id, decision=decision)
+
+
+def _refuse(
+    guard: Guard,
+    call: Call,
+    request: ContextRequest,
+    rule: str,
+    reason: str,
+    remedy: Remedy,
+    frozen: Frozen | None = None,
+    *,
+    invalid: bool = False,
+    error: str | None = None,
+) -> Generator[Operation, Any, None]:
+    """The guard itself refuses: recorded like any denial, under `agentguard/RULE`."""
+    match = Matched(rule_id=rule, policy="agentguard", effect=Effect.DENY, reason=reason, error=error)
+    decision = Decision(effect=Effect.DENY, matched=(match,), snapshot=guard.snapshot.digest)
+    decision_id: str | None = uuid7()
+    hmac = guard.hmac(frozen.canonical) if frozen is not None else ""
+    written = happened(guard, request, decision, str(decision_id), hmac, runs=False, error=error)
+    kept = payloads(guard, request, (hmac, frozen)) if frozen is not None else {}
+    try:
+        yield Record(written, kept)
+    except GeneratorExit:
+        raise
+    except Exception as failure:
+        log.error("a denial could not be recorded: %s", failure)
+        decision_id = None
+    kind = InvalidArguments if invalid else ToolCallDenied
+    raise kind(
+        call.tool.name, match.name, reason, remedy=remedy, decision_id=decision_id, decision=decision
+    ) from call.problem
+
+
+def _unrecorded(call: Call, error: Exception) -> Generator[Operation, Any, None]:
+    """INVARIANT: what cannot be recorded does not run."""
+    log.error("`%s` was not run: %s", call.tool.name, error)
+    known = isinstance(error, StoreError)
+    raise ToolCallDenied(
+        call.tool.name,
+        "agentguard/store",
+        "the decision could not be recorded" + ("" if known else f" ({type(error).__name__})"),
+        remedy="ask_operator",
+    ) from error
+    yield  # pragma: no cover
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, ArgumentsError):
+        return str(error)
+    # A TypeError of binding names parameters, never values.
+    return f"the arguments do not fit its signature: {error}"
+
+
+def at_latest(moment: dt.datetime, seconds: int) -> dt.datetime:
+    """`seconds` after a moment."""
+    return moment + dt.timedelta(seconds=seconds)

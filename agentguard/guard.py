@@ -1,0 +1,789 @@
+"""The guard: policies, a store, people to ask, and the tools it stands before."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import queue
+import sys
+import threading
+import types
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+
+from agentguard.call import AgentIdentity, Principal
+from agentguard.canonical import Frozen, freeze
+from agentguard.decorate import guarded, kind_of
+from agentguard.drivers import Done, active, advance, drive, drive_sync, drive_to_run
+from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError
+from agentguard.flow import Call, Flow, call_flow
+from agentguard.ids import uuid7
+from agentguard.ledger import events
+from agentguard.ledger.keys import args_hmac, ledger_key
+from agentguard.operations import Run
+from agentguard.policy import Snapshot
+from agentguard.recorder import Recorder
+from agentguard.session import Pause, Session, current_session
+from agentguard.stepping import Resumption, resume_flow
+from agentguard.stepup.ballot import Answer, cast, departed
+from agentguard.stepup.channels import Question
+from agentguard.stepup.directory import open_directory
+from agentguard.stepup.waiting import ApprovalWaiter
+from agentguard.store import open_store
+from agentguard.tools import (
+    ArgumentCheck,
+    Binder,
+    Tool,
+    ToolFacts,
+    annotated_classes,
+    definition_digest,
+    tool_name,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from agentguard.policy import PolicyPaths
+    from agentguard.stepup.channels import Channel
+    from agentguard.stepup.directory import Directory
+    from agentguard.stepup.model import Approval
+    from agentguard.store import Store
+
+__all__ = ["FactProvider", "Guard"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+log = logging.getLogger("agentguard")
+_CHANNEL_QUEUE: Final = 1_000
+
+
+class FactProvider(Protocol):
+    """Knows facts about a request: any function, synchronous or not.
+
+    It is given the names that the tool's rules read (`secret`, `history`, `context`, ...) and answers a
+    mapping from such names to mappings, merged into the request. It has two seconds; what fails is absent.
+    """
+
+    def __call__(
+        self, request: Any, names: frozenset[str]
+    ) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+        """What it knows."""
+        ...
+
+
+class Guard:
+    """Stands before tools: every call is decided, recorded, and run or not.
+
+    `policies` is a policy file or folder (or several), or pass a `snapshot`. `store` is a URL or a `Store`.
+    `directory` is a file of people and groups, or a `Directory`. `tool_facts` is a file that says what tools
+    of others do, or a mapping. `facts` are fact providers, `channels` tell people of questions. `record` is
+    `before` (each decision is durable before its tool runs) or `batched` for calls declared read-only.
+    `pause` says what a step-up does: wait for the vote, or raise `ApprovalPending`. `strict` refuses to start
+    a session while a policy names an unknown tool or a tool can be reached around the guard.
+
+    Raises:
+        PolicyError: the policies were refused; ConfigurationError, StoreError: for the rest.
+    """
+
+    def __init__(
+        self,
+        policies: PolicyPaths | None = None,
+        *,
+        snapshot: Snapshot | None = None,
+        store: str | Store = "sqlite:///agentguard.db",
+        directory: str | Path | Directory | None = None,
+        facts: Iterable[FactProvider] = (),
+        tool_facts: str | Path | Mapping[str, Any] | None = None,
+        channels: Iterable[Channel | Callable[[Question], None]] = (),
+        clock: Callable[[], dt.datetime] | None = None,
+        record: Literal["before", "batched"] = "before",
+        pause: Pause = "wait",
+        tenant: str = "default",
+        environment: str | None = None,
+        strict: bool = False,
+    ) -> None:
+        if (policies is None) == (snapshot is None):
+            raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
+        if record not in ("before", "batched"):
+            raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
+        if pause not in ("wait", "raise"):
+            raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
+        self._snapshot = snapshot if snapshot is not None else Snapshot.load(policies)  # type: ignore[arg-type]
+        self._entries = _tool_entries(tool_facts)
+        self.directory: Final[Directory] = (
+            open_directory(directory)
+            if directory is None or isinstance(directory, (str, Path))
+            else directory
+        )
+        self._own_store = isinstance(store, str)
+        self.store: Final[Store] = open_store(store, clock=clock) if isinstance(store, str) else store
+        self.record: Final = record
+        self.pause: Final[Pause] = pause
+        self.tenant: Final = tenant
+        self.environment = environment
+        self.strict = strict
+        self.providers: Final = tuple(facts)
+        self.now: Final = self.store.now
+        self.waiter: Final = ApprovalWaiter(self.store)
+        self.recorder: Final = Recorder(self.store, tenant, self.now)
+        self.store_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
+        self.fact_threads: Final = ThreadPoolExecutor(8, thread_name_prefix="agentguard-facts")
+        self._key = ledger_key(self.store.url)
+        self._tools: dict[str, Tool] = {}
+        self._raw: dict[str, types.FunctionType] = {}
+        self._channels = [_ChannelThread(channel) for channel in channels]
+        self._non_waivable = _non_waivable(self._snapshot)
+        self._closed = False
+        self.store.append(tenant, (self._loaded(None),))
+
+    @classmethod
+    def from_config(cls, path: str | Path, **changes: Any) -> Guard:
+        """A guard as an `agentguard.yaml` describes it; keyword arguments replace what the file says.
+
+        Raises:
+            ConfigurationError: the file was refused, with file and line.
+        """
+        from agentguard.config import guard_options
+
+        return cls(**{**guard_options(Path(path)), **changes})
+
+    # -- policies
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The policies in force; one decision sees one snapshot."""
+        return self._snapshot
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Put another snapshot in force, from the next decision on; recorded before it counts."""
+        event = self._loaded(snapshot)
+        self.store.append(self.tenant, (event,))
+        self._non_waivable = _non_waivable(snapshot)
+        self._snapshot = snapshot
+
+    def _loaded(self, new: Snapshot | None) -> events.Event:
+        snapshot = new if new is not None else self._snapshot
+        return events.policy_loaded(
+            id=uuid7(),
+            tenant=self.tenant,
+            at=self.now(),
+            snapshot=snapshot.digest,
+            rules=len(snapshot.rules),
+            sources={},
+            previous=self._snapshot.digest if new is not None else None,
+        )
+
+    def non_waivable(self, rule: str) -> bool:
+        """Whether no exception can ever waive this rule (`policy/rule`)."""
+        return rule in self._non_waivable
+
+    # -- tools
+
+    @overload
+    def tool(self, name: F, /) -> F: ...
+
+    @overload
+    def tool(
+        self,
+        name: str | None = None,
+        /,
+        *,
+        secrets: Iterable[str] = (),
+        facts: ToolFacts | Mapping[str, Any] | None = None,
+        injected: Iterable[str] = (),
+        resource: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def tool(
+        self,
+        name: Any = None,
+        /,
+        *,
+        secrets: Iterable[str] = (),
+        facts: ToolFacts | Mapping[str, Any] | None = None,
+        injected: Iterable[str] = (),
+        resource: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] | None = None,
+    ) -> Any:
+        """Guard a function. `name` is the policy's name for it; by default the function's own.
+
+        `secrets` are the scopes it needs, `facts` what it does, `injected` parameters that are no arguments
+        (`self` is found by itself), `resource` a function from the arguments to the resource they touch.
+        """
+        if callable(name):
+            return self.tool()(name)
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            tool = self.register(
+                name or getattr(function, "__name__", ""),
+                function,
+                secrets=secrets,
+                facts=facts,
+                injected=injected,
+                resource=resource,
+            )
+            wrapper = guarded(self, tool, function)
+            self._raw[tool.name] = function  # type: ignore[assignment]
+            return wrapper
+
+        return decorate
+
+    def register(
+        self,
+        name: str,
+        run: Callable[..., Any] | None = None,
+        *,
+        secrets: Iterable[str] = (),
+        facts: ToolFacts | Mapping[str, Any] | None = None,
+        injected: Iterable[str] = (),
+        resource: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] | None = None,
+        definition: Mapping[str, Any] | None = None,
+        arguments: Iterable[str] | None = None,
+        check: ArgumentCheck | None = None,
+    ) -> Tool:
+        """Make a tool known, for a wrapper of another kind than a decorator.
+
+        `run` is called with the arguments as keywords when an approved call is resumed. `definition` is what
+        the tool's digest covers beside its code (a JSON schema, a description). `arguments` are the names of
+        its arguments and `check` says whether arguments fit, where there is no signature to tell.
+
+        Raises:
+            ConfigurationError: the name or a fact is refused, or another tool has this name.
+        """
+        name = tool_name(name)
+        entry = self._entries.get(name, {})
+        where = f"tool `{name}`"
+        given = ToolFacts.parse(facts, where).model_dump(exclude_defaults=True)
+        filed = ToolFacts.parse(entry.get("facts"), where).model_dump(exclude_defaults=True)
+        scopes = tuple(dict.fromkeys((*secrets, *entry.get("secrets", ()))))
+        if isinstance(secrets, str) or not all(isinstance(scope, str) and scope for scope in scopes):
+            raise ConfigurationError(f"{where}: secrets must be a list of scope names")
+        binder, classes, described = None, {}, dict(definition or {})
+        if run is not None:
+            hidden = {*injected, *entry.get("injected", ())}
+            signature = inspect.signature(run)
+            first = next(iter(signature.parameters), None)
+            qualified = getattr(run, "__qualname__", "").rpartition(".")[0]
+            if first in ("self", "cls") and qualified and not qualified.endswith("<locals>"):
+                hidden.add(str(first))
+            binder = Binder(signature, hidden)
+            classes = annotated_classes(run)
+            described.setdefault("signature", str(signature))
+            described.setdefault("doc", inspect.getdoc(run) or "")
+            described.setdefault("of", f"{run.__module__}:{getattr(run, '__qualname__', '')}")
+        tool = Tool(
+            name=name,
+            digest=definition_digest(name, described, run),
+            facts=ToolFacts.parse({**given, **filed}, where).to_facts(),
+            secrets=scopes,
+            arguments=tuple(arguments) if arguments is not None else binder.names if binder else None,
+            run=run,
+            binder=binder,
+            check=check if check is not None else _signature_check(binder, run),
+            classes=classes,
+            resource=resource,
+            where=described.get("of", ""),
+        )
+        known = self._tools.get(name)
+        if known is not None and known.where != tool.where:
+            raise ConfigurationError(
+                f"two tools are called `{name}`: {known.where or 'one registered before'} and "
+                f"{tool.where or 'this one'}; give one another name"
+            )
+        self._tools[name] = tool
+        return tool
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """Every registered tool by name."""
+        return types.MappingProxyType(self._tools)
+
+    def bypasses(self) -> list[str]:
+        """Ways around the guard that can be seen from here: who else holds an undecorated function, which
+        module's name no longer leads to the guarded one. An empty list is no proof: one process cannot
+        fence off its own code."""
+        found: list[str] = []
+        for name, function in self._raw.items():
+            cells = {id(cell) for cell in gc.get_referrers(function) if isinstance(cell, types.CellType)}
+            for holder in gc.get_referrers(function):
+                if holder is self._raw or isinstance(holder, (Tool, types.FrameType)) or id(holder) in cells:
+                    continue
+                if isinstance(holder, dict):
+                    spaces = [m for m in list(sys.modules.values()) if getattr(m, "__dict__", None) is holder]
+                    keys = [key for key, value in list(holder.items()) if value is function]
+                    if not spaces or not keys:
+                        continue
+                    found.append(f"`{spaces[0].__name__}.{keys[0]}` is the unguarded function of `{name}`")
+                elif isinstance(holder, (list, tuple, set)) or type(holder).__name__ == "partial":
+                    found.append(f"a {type(holder).__name__} holds the unguarded function of `{name}`")
+            module = sys.modules.get(function.__module__)
+            here: Any = module
+            for part in function.__qualname__.split("."):
+                here = None if part == "<locals>" else getattr(here, part, None)
+                if here is None:
+                    break
+            if here is not None and here is not function and not hasattr(here, "__agentguard__"):
+                where = f"{function.__module__}.{function.__qualname__}"
+                found.append(f"`{where}` was replaced by something that is not guarded")
+        return sorted(set(found))
+
+    def unknown_tools(self) -> list[str]:
+        """Exact tool names that a policy speaks of and nobody registered."""
+        named: set[str] = set()
+        for rule in self._snapshot.rules:
+            named.update(pattern for pattern in rule.tools if not pattern.endswith("*"))
+        return sorted(named - set(self._tools) - set(self._entries))
+
+    # -- sessions and calls
+
+    def session(
+        self,
+        *,
+        agent: AgentIdentity,
+        principal: str | Principal | None = None,
+        id: str | None = None,
+        environment: str | None = None,
+        chain: Iterable[AgentIdentity] = (),
+        prompt: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        workload: Mapping[str, Any] | None = None,
+        pause: Pause | None = None,
+    ) -> Session:
+        """Who acts from here on, in this task or thread: use it with `with` or `async with`.
+
+        `principal` is the person on whose behalf, `chain` the delegating agents, outermost first, `prompt`
+        the user's own words. `context` and `workload` are facts of the operator's for conditions.
+
+        Raises:
+            ConfigurationError: with `strict`, while a tool is unknown or can be reached around the guard.
+        """
+        if self._closed:
+            raise ConfigurationError("the guard is closed; make another")
+        if self.strict:
+            problems = [f"a policy names `{name}`, which nobody registered" for name in self.unknown_tools()]
+            problems += self.bypasses()
+            if problems:
+                raise ConfigurationError("strict: " + "; ".join(problems))
+        session = Session(
+            self,
+            agent=agent,
+            principal=principal,
+            id=id or uuid7(),
+            environment=environment if environment is not None else self.environment,
+            chain=chain,
+            context=context,
+            workload=workload,
+            pause=pause or self.pause,
+        )
+        if prompt is not None:
+            session.observe(prompt, "prompt", "user")
+        return session
+
+    def begin(
+        self,
+        tool: Tool,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        streams: bool = False,
+    ) -> tuple[Flow | None, Callable[[dict[str, Any]], Any]]:
+        """The flow of one call of a decorated function, and how to run it; no flow where the call is part of
+        a guarded call that runs already."""
+        binder = tool.binder
+        assert binder is not None
+        problem: Exception | None = None
+        arguments: dict[str, Any] = {}
+        injected: dict[str, Any] = {}
+        try:
+            arguments, injected = binder.bind(args, kwargs)
+        except (TypeError, ArgumentsError) as error:
+            problem = error
+        outer = active.get()
+        if outer is not None and problem is None:
+            inner = self._within(outer, tool, arguments)
+            if inner is not None:
+                return None, _runner(function, binder, injected, inner)
+        session = current_session(self)
+        call = Call(
+            tool=tool,
+            arguments=arguments,
+            session=session,
+            call_id=uuid7(),
+            pause=session.pause if session is not None else self.pause,
+            problem=problem,
+            streams=streams,
+            digest=tool.digest if self._same_code(tool, function) else "changed",
+        )
+        return call_flow(self, call), _runner(function, binder, injected, None)
+
+    def _within(self, outer: Any, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            frozen = freeze(arguments)
+        except ArgumentsError:
+            return None
+        return frozen.thaw() if outer.take(self, tool.name, frozen) else None
+
+    def _same_code(self, tool: Tool, function: Callable[..., Any]) -> bool:
+        code = getattr(function, "__code__", None)
+        return self._codes.setdefault(tool.name, code) is code
+
+    @property
+    def _codes(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.__dict__.setdefault("_code_of", {})
+        return found
+
+    def call(
+        self,
+        tool: Tool | str,
+        arguments: Mapping[str, Any],
+        run: Callable[[dict[str, Any]], R],
+        *,
+        call_id: str | None = None,
+        pause: Pause | None = None,
+        session: Session | None = None,
+    ) -> R:
+        """Guard one call of any tool: for adapters. `run` gets the arguments that were decided on.
+
+        With the same `call_id` a framework may come here again after a pause: the approval is found, not
+        asked for twice.
+
+        Raises:
+            ToolCallDenied, ApprovalPending, OutcomeUnknown.
+        """
+        flow, known = self._flow(tool, arguments, call_id, pause, session)
+        result: R = drive_sync(self, flow, known.name, run)
+        return result
+
+    async def acall(
+        self,
+        tool: Tool | str,
+        arguments: Mapping[str, Any],
+        run: Callable[[dict[str, Any]], Awaitable[R]],
+        *,
+        call_id: str | None = None,
+        pause: Pause | None = None,
+        session: Session | None = None,
+    ) -> R:
+        """The same as `call`, for a coroutine function."""
+        flow, known = self._flow(tool, arguments, call_id, pause, session)
+        result: R = await drive(self, flow, known.name, run)
+        return result
+
+    def _flow(
+        self,
+        tool: Tool | str,
+        arguments: Mapping[str, Any],
+        call_id: str | None,
+        pause: Pause | None,
+        session: Session | None,
+    ) -> tuple[Flow, Tool]:
+        known = self._tools.get(tool) if isinstance(tool, str) else tool
+        if known is None:
+            raise ConfigurationError(f"no tool is called `{tool}`; `guard.register` it first")
+        session = session if session is not None else current_session(self)
+        call = Call(
+            tool=known,
+            arguments=arguments,
+            session=session,
+            call_id=call_id or uuid7(),
+            pause=pause or (session.pause if session is not None else self.pause),
+            digest=known.digest,
+        )
+        return call_flow(self, call), known
+
+    # -- approvals
+
+    def approval(self, approval_id: str) -> Approval:
+        """One approval of this tenant; NotFound when there is none."""
+        return self.store.approval(self.tenant, approval_id)
+
+    def vote(self, approval_id: str, answer: Answer) -> Approval:
+        """Count an answer; VoteRefused when it does not count."""
+        return cast(self.store, self.directory, self.tenant, approval_id, answer)
+
+    def departed(self, approval: Approval) -> tuple[str, ...]:
+        """Who approved and could not do so today."""
+        return departed(self.directory, approval)
+
+    def notify(self, approval: Approval) -> None:
+        """Tell every channel of a question; nobody waits for them."""
+        question = Question(
+            approval=approval,
+            current=lambda: self.approval(approval.id),
+            cast=lambda answer: self.vote(approval.id, answer),
+        )
+        for channel in self._channels:
+            channel.put(question)
+
+    async def resume(
+        self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
+    ) -> Resumption:
+        """Run the frozen call of an approval, at most once, in this or any other process.
+
+        The tool must be registered under the same name and definition. `injected` are its injected
+        parameters. With `wait` it waits for a vote that is still missing.
+
+        Raises:
+            ApprovalPending: nobody has decided yet. ToolCallDenied: it will not run. OutcomeUnknown: it was
+                started once and how it ended is not known. NotFound: there is no such approval.
+        """
+        holder: dict[str, Any] = {}
+        flow = resume_flow(self, self._restore(holder, injected or {}), approval_id, wait)
+        step = await drive_to_run(self, flow)
+        if type(step) is Run:
+            tool, session, run = holder["tool"], holder["session"], holder["run"]
+
+            async def go(arguments: dict[str, Any]) -> Any:
+                if kind_of(tool.run) == "async":
+                    return await run(arguments)
+                return await asyncio.to_thread(run, arguments)
+
+            with session:
+                step = await self._finish(flow, step, tool.name, go)
+        found: Resumption = step.result()
+        return found
+
+    async def _finish(self, flow: Flow, step: Run, name: str, run: Callable[..., Awaitable[Any]]) -> Done:
+        from agentguard.drivers import Active
+
+        value: Any = None
+        error: BaseException | None = None
+        token = active.set(Active(self, name, step.frozen.digest))
+        try:
+            value = await run(step.arguments)
+        except BaseException as raised:
+            error = raised
+        finally:
+            active.reset(token)
+        done: Done = await drive_to_run(self, flow, value, error)
+        return done
+
+    def resume_sync(
+        self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
+    ) -> Resumption:
+        """The same as `resume`, for synchronous tools."""
+        holder: dict[str, Any] = {}
+        flow = resume_flow(self, self._restore(holder, injected or {}), approval_id, wait)
+        step = advance(self, flow)
+        if type(step) is Run:
+            if kind_of(holder["tool"].run) != "sync":
+                flow.close()
+                raise ConfigurationError("this tool is asynchronous; use `await guard.resume(...)`")
+            with holder["session"]:
+                from agentguard.drivers import Active
+
+                value, error = None, None
+                token = active.set(Active(self, holder["tool"].name, step.frozen.digest))
+                try:
+                    value = holder["run"](step.arguments)
+                except BaseException as raised:
+                    error = raised
+                finally:
+                    active.reset(token)
+                step = advance(self, flow, value, error)
+        found: Resumption = step.result()
+        return found
+
+    def _restore(
+        self, holder: dict[str, Any], injected: Mapping[str, Any]
+    ) -> Callable[[Approval], tuple[Call, Frozen]]:
+        def restore(approval: Approval) -> tuple[Call, Frozen]:
+            tool = self._tools.get(approval.tool)
+            if tool is None or tool.run is None or tool.binder is None:
+                raise ConfigurationError(
+                    f"`{approval.tool}` is not registered with a function in this process; import the module "
+                    "that decorates it, then resume"
+                )
+            missing = sorted(tool.binder.injected - set(injected) - set(tool.binder.optional))
+            if missing:
+                raise ConfigurationError(
+                    f"`{approval.tool}` has injected parameters: pass injected={{'{missing[0]}': ...}}"
+                )
+            if approval.arguments is None:
+                raise ConfigurationError(
+                    f"the arguments of approval `{approval.id}` were erased; it cannot run"
+                )
+            final = Frozen.from_canonical(approval.arguments, tool.classes)
+            session = _session_of(self, approval)
+            raw = self._raw.get(tool.name, tool.run)
+            holder.update(tool=tool, session=session, run=_runner(raw, tool.binder, dict(injected), None))
+            call = Call(
+                tool=tool,
+                arguments=final.view,
+                session=session,
+                call_id=approval.call_id,
+                pause="wait",
+                digest=tool.digest,
+            )
+            return call, final
+
+        return restore
+
+    # -- used by the flow
+
+    def hmac(self, canonical: bytes) -> str:
+        """The keyed digest under which arguments stand in the ledger."""
+        return args_hmac(self._key, canonical)
+
+    # -- the end
+
+    def flush(self) -> None:
+        """Write what the batched recorder holds."""
+        self.recorder.flush()
+
+    def close(self) -> None:
+        """Write what is left and release the store; calls after this are denied."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.recorder.close()
+        finally:
+            for channel in self._channels:
+                channel.stop()
+            self.store_thread.shutdown(wait=True)
+            self.fact_threads.shutdown(wait=False, cancel_futures=True)
+            if self._own_store:
+                self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self.close)
+
+
+class _ChannelThread:
+    """Calls one channel, one question after the other, in a thread that lives while there are questions."""
+
+    def __init__(self, channel: Any) -> None:
+        self._notify: Callable[[Question], None] = getattr(channel, "notify", channel)
+        self._questions: queue.Queue[Question | None] = queue.Queue(_CHANNEL_QUEUE)
+        self._thread: threading.Thread | None = None
+
+    def put(self, question: Question) -> None:
+        try:
+            self._questions.put_nowait(question)
+        except queue.Full:
+            log.error("a channel is full; nobody was told of approval %s", question.approval.id)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="agentguard-channel", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) is not None:
+            try:
+                self._notify(question)
+            except AgentGuardError as error:
+                log.warning("a channel's answer does not count: %s", error)
+            except Exception as error:
+                log.error("a channel failed: %s", type(error).__name__)
+
+    def stop(self) -> None:
+        if self._thread is not None:
+            try:
+                self._questions.put_nowait(None)
+            except queue.Full:
+                pass
+
+
+def _runner(
+    function: Callable[..., Any], binder: Binder, injected: dict[str, Any], fixed: dict[str, Any] | None
+) -> Callable[[dict[str, Any]], Any]:
+    def run(arguments: dict[str, Any]) -> Any:
+        given = {**(arguments if fixed is None else fixed), **injected}
+        args, kwargs = binder.spread(given)
+        return function(*args, **kwargs)
+
+    return run
+
+
+def _signature_check(binder: Binder | None, run: Callable[..., Any] | None) -> ArgumentCheck | None:
+    """Whether rewritten arguments fit a function's annotations, as pydantic reads them."""
+    if binder is None or run is None:
+        return None
+    adapters: dict[str, Any] = {}
+
+    def check(arguments: Mapping[str, Any]) -> str | None:
+        from pydantic import TypeAdapter, ValidationError
+
+        if not adapters:
+            import typing
+
+            try:
+                hints = typing.get_type_hints(run)
+            except Exception:
+                hints = {}
+            for name, hint in hints.items():
+                if name in binder.names:
+                    try:
+                        adapters[name] = TypeAdapter(hint)
+                    except Exception:
+                        continue
+            adapters.setdefault("", None)
+        for name, value in arguments.items():
+            adapter = adapters.get(name)
+            if adapter is not None:
+                try:
+                    adapter.validate_python(value)
+                except ValidationError as error:
+                    return f"`{name}`: {error.errors()[0]['type']}"
+        return None
+
+    return check
+
+
+def _session_of(guard: Guard, approval: Approval) -> Session:
+    """The session of an approval, for the time of its run: the original agent, principal and chain."""
+    request = approval.request
+
+    def identity(data: Mapping[str, Any]) -> AgentIdentity:
+        rest = {key: value for key, value in data.items() if key not in ("id", "owner", "tags")}
+        return AgentIdentity(data["id"], owner=data.get("owner"), tags=data.get("tags", ()), **rest)
+
+    principal = request.get("principal")
+    person = None
+    if principal is not None:
+        rest = {key: value for key, value in principal.items() if key not in ("id", "groups")}
+        person = Principal(principal["id"], tuple(principal.get("groups", ())), rest)
+    session = request.get("session") or {}
+    return Session(
+        guard,
+        agent=identity(request["agent"]),
+        principal=person,
+        id=session.get("id", ""),
+        environment=request.get("environment"),
+        chain=[identity(link) for link in request.get("chain", ())],
+        context=request.get("context") or None,
+        workload=request.get("workload"),
+        pause="wait",
+        labels=session.get("labels", ()),
+    )
+
+
+def _tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    if source is None:
+        return {}
+    if isinstance(source, Mapping):
+        return {tool_name(name): dict(entry) for name, entry in source.items()}
+    from agentguard.config import load_tool_facts
+
+    return {
+        name: {"facts": entry.facts, "secrets": entry.secrets, "injected": entry.injected}
+        for name, entry in load_tool_facts(Path(source)).items()
+    }
+
+
+def _non_waivable(snapshot: Snapshot) -> frozenset[str]:
+    return frozenset(rule.name for rule in snapshot.rules if rule.non_waivable)

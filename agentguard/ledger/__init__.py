@@ -1,0 +1,1 @@
+"""The tamper-evident record: events, their Merkle log, and its verification."""

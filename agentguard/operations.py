@@ -1,0 +1,150 @@
+"""What the flow of a call asks its driver to do; the flow itself does no I/O.
+
+`done` is set by the driver once a write has happened, so that a flow that is cancelled during the write
+knows which it was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentguard.call import ContextRequest
+from agentguard.canonical import Frozen
+from agentguard.stepup.model import Approval
+from agentguard.store.protocol import Event, Payload, Reservation, Update
+
+__all__ = [
+    "Buffer",
+    "Change",
+    "Claim",
+    "Failed",
+    "Fetch",
+    "Load",
+    "Notify",
+    "Open",
+    "Operation",
+    "Record",
+    "Run",
+    "Take",
+    "Vet",
+    "Wait",
+    "WouldBlock",
+]
+
+
+@dataclass(slots=True)
+class Fetch:
+    """Ask the fact providers for these facts, in bounded time; answers a mapping of what they knew."""
+
+    request: ContextRequest
+    names: frozenset[str]
+
+
+@dataclass(slots=True)
+class Record:
+    """Append events before anything else happens; `durable=False` for outcomes."""
+
+    events: Sequence[Event]
+    payloads: Mapping[str, Payload] = field(default_factory=dict)
+    durable: bool = True
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Buffer:
+    """Hand events to the batched recorder: for read-only calls without obligations."""
+
+    events: Sequence[Event]
+    payloads: Mapping[str, Payload] = field(default_factory=dict)
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Open:
+    """Insert or get an approval; answers it."""
+
+    approval: Approval
+    events: Sequence[Event]
+    payloads: Mapping[str, Payload]
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Notify:
+    """Tell the channels of a question; nobody waits for them."""
+
+    approval: Approval
+
+
+@dataclass(slots=True)
+class Wait:
+    """Wait until the approval is decided or expired; answers it."""
+
+    approval: Approval
+
+
+@dataclass(slots=True)
+class Load:
+    """Read an approval; answers it."""
+
+    approval_id: str
+
+
+@dataclass(slots=True)
+class Vet:
+    """Who voted and could not vote today; answers their names."""
+
+    approval: Approval
+
+
+@dataclass(slots=True)
+class Change:
+    """Apply a pure function to an approval; answers it."""
+
+    approval_id: str
+    update: Update
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Claim:
+    """Claim an approval, once ever; answers it."""
+
+    approval_id: str
+    digest: str
+    events: Sequence[Event]
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Take:
+    """Reserve amounts, all or none; answers the key that would overrun, or None."""
+
+    reservations: Sequence[Reservation]
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """Run the tool with these arguments, a fresh copy that nobody else holds; answers its result."""
+
+    arguments: dict[str, Any]
+    frozen: Frozen
+    now: dt.datetime
+
+
+Operation = Fetch | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What the flow returns when the tool itself raised: the driver raises it, unchanged."""
+
+    error: BaseException
+
+
+class WouldBlock(Exception):
+    """A synchronous wait on a running event loop, which would keep the loop from its own approver."""

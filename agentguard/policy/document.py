@@ -1,0 +1,244 @@
+"""A policy document: the models of what a file may say, and what no model can express.
+
+Shapes are pydantic models; `problems` finds what depends on several keys of a rule. Both are reported
+together, so that one run shows everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentguard.policy.scalars import (
+    Amount,
+    ArgumentPath,
+    Assigned,
+    Condition,
+    Instant,
+    Name,
+    ResultPath,
+    Reviewer,
+    Seconds,
+    Text,
+    ToolPattern,
+)
+
+__all__ = [
+    "RESERVED",
+    "ApprovalDocument",
+    "ConvertsDocument",
+    "FlagDocument",
+    "ObserveDocument",
+    "PolicyDocument",
+    "Problem",
+    "ReserveDocument",
+    "RuleDocument",
+    "StageDocument",
+    "problems",
+]
+
+RESERVED: Final = frozenset({"agentguard", "exception", "grant"})
+"""Names that stand in decisions for something else than a policy."""
+
+_PER_EFFECT: Final = {
+    "set": ("constrain",),
+    "redact_result": ("allow", "flag", "constrain", "step_up"),
+    "reserve": ("allow", "flag", "constrain", "step_up"),
+    "flag": ("allow", "flag"),
+    "non_waivable": ("flag", "constrain", "step_up", "deny"),
+}
+Listed = Field(strict=False)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ObserveDocument(_Model):
+    """Observe mode: who watches, and until when; afterwards the rule is enforced."""
+
+    owner: Text
+    until: Instant
+
+
+class StageDocument(_Model):
+    """One stage of an approval: so many distinct people out of these."""
+
+    reviewers: Annotated[tuple[Reviewer, ...], Field(strict=False, min_length=1, max_length=50)]
+    quorum: Annotated[int, Field(ge=1, le=50)] = 1
+
+
+class ApprovalDocument(_Model):
+    """What a step-up asks for: reviewers and quorum, or several stages in order."""
+
+    reviewers: Annotated[tuple[Reviewer, ...], Field(strict=False, min_length=1, max_length=50)] | None = None
+    quorum: Annotated[int, Field(ge=1, le=50)] = 1
+    stages: Annotated[tuple[StageDocument, ...], Field(strict=False, min_length=1, max_length=10)] | None = (
+        None
+    )
+    expires_in: Seconds = 1800
+    local: bool = False
+    reason_required: bool = False
+
+
+class ConvertsDocument(_Model):
+    """When a flag becomes enforcement, and which."""
+
+    on: Instant
+    to: Literal["step_up", "deny"]
+
+
+class FlagDocument(_Model):
+    """Who answers for a flag, by when it is reviewed, to whom it escalates, when it becomes enforcement."""
+
+    owner: Text
+    review_in: Seconds | None = None
+    escalate_to: Text | None = None
+    converts: ConvertsDocument | None = None
+
+
+class ReserveDocument(_Model):
+    """A counter that the call takes from before it runs; `amount` and `per` are expressions."""
+
+    key: Name
+    per: Annotated[tuple[Text, ...], Field(strict=False, max_length=8)] = ()
+    amount: Amount = 1
+    limit: Annotated[int, Field(ge=0, le=2**53)]
+    window: Seconds | None = None
+
+
+class RuleDocument(_Model):
+    """One condition with one effect."""
+
+    id: Name
+    effect: Literal["allow", "flag", "constrain", "step_up", "deny"]
+    when: Condition = True
+    tools: Annotated[tuple[ToolPattern, ...], Field(strict=False, min_length=1)] | None = None
+    description: str = ""
+    reason: str = ""
+    controls: Annotated[tuple[Text, ...], Listed] = ()
+    mode: Literal["enforce", "observe"] | None = None
+    observe: ObserveDocument | None = None
+    non_waivable: bool = False
+    approval: ApprovalDocument | None = None
+    flag: FlagDocument | None = None
+    set: dict[ArgumentPath, Assigned] | None = None
+    redact_result: Annotated[tuple[ResultPath, ...], Field(strict=False, min_length=1)] | None = None
+    reserve: ReserveDocument | None = None
+
+
+class PolicyDocument(_Model):
+    """A policy file."""
+
+    policy: Name
+    owner: Text | None = None
+    description: str = ""
+    controls: Annotated[tuple[Text, ...], Listed] = ()
+    tools: Annotated[tuple[ToolPattern, ...], Field(strict=False, min_length=1)] | None = None
+    mode: Literal["enforce", "observe"] | None = None
+    observe: ObserveDocument | None = None
+    rules: Annotated[tuple[RuleDocument, ...], Listed]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a rule as a whole; `path` is relative to it."""
+
+    code: str
+    message: str
+    path: tuple[str | int, ...] = ()
+    hint: str = ""
+
+
+def problems(rule: RuleDocument, *, policy_observed: bool = False) -> Iterator[Problem]:
+    """What is wrong with a rule whose keys are each right."""
+    effect = rule.effect
+    for key, effects in _PER_EFFECT.items():
+        if getattr(rule, key) and effect not in effects:
+            wanted = " and ".join(f"`{name}`" for name in effects)
+            yield Problem(
+                "AG110", f"`{key}` does not belong to a `{effect}` rule", (key,), f"it is for {wanted} rules"
+            )
+    converts = rule.flag.converts if rule.flag is not None else None
+    to_step_up = converts is not None and converts.to == "step_up"
+    if rule.approval is not None and effect != "step_up" and not to_step_up:
+        yield Problem(
+            "AG110", f"`approval` does not belong to a `{effect}` rule", ("approval",), "it is for `step_up`"
+        )
+    if to_step_up and rule.approval is None:
+        yield Problem(
+            "AG115", "the flag converts to a step-up and there is no `approval`", ("flag", "converts", "to"),
+            "add `approval: {reviewers: [...]}`",
+        )  # fmt: skip
+    if effect == "step_up" and rule.approval is None:
+        yield Problem(
+            "AG111", "the step-up has no reviewers", ("effect",), "add `approval: {reviewers: [...]}`"
+        )
+    if effect == "flag" and rule.flag is None:
+        yield Problem("AG112", "the flag has no owner", ("effect",), "add `flag: {owner: ...}`")
+    if effect == "constrain" and rule.set is None and not (rule.redact_result or rule.reserve):
+        yield Problem(
+            "AG101", "the rule constrains nothing", ("effect",), "add `set`, `redact_result` or `reserve`"
+        )
+    if rule.set is not None and not rule.set:
+        yield Problem("AG101", "`set` is empty", ("set",))
+    yield from _observing(rule, policy_observed)
+    if rule.approval is not None:
+        yield from approval_problems(rule.approval)
+
+
+def _observing(rule: RuleDocument, policy_observed: bool) -> Iterator[Problem]:
+    yield from mode_problems(rule.mode, rule.observe, policy_observed)
+    observed = rule.observe is not None or (policy_observed and rule.mode != "enforce")
+    if observed and rule.non_waivable:
+        path = ("observe",) if rule.observe is not None else ("non_waivable",)
+        yield Problem(
+            "AG114", "a non-waivable rule cannot be observed", path, "say `mode: enforce` on the rule"
+        )
+
+
+def mode_problems(
+    mode: str | None, observe: ObserveDocument | None, outer: bool = False
+) -> Iterator[Problem]:
+    """What is wrong with `mode` and `observe`, of a rule or of a policy."""
+    if mode == "observe" and observe is None and not outer:
+        yield Problem(
+            "AG113", "observe mode has no owner and no end date", ("mode",),
+            "add `observe: {owner: ..., until: 2027-01-31}`",
+        )  # fmt: skip
+    if mode == "enforce" and observe is not None:
+        yield Problem("AG113", "`mode: enforce` contradicts `observe`", ("mode",), "remove one of the two")
+
+
+def approval_problems(approval: ApprovalDocument) -> Iterator[Problem]:
+    if approval.reviewers is None and approval.stages is None:
+        yield Problem(
+            "AG111", "the approval has no reviewers", ("approval",), "add `reviewers: [group:NAME]`"
+        )
+    if approval.stages is not None:
+        if approval.reviewers is not None or "quorum" in approval.model_fields_set:
+            yield Problem(
+                "AG111", "the approval has `stages` beside `reviewers` or `quorum`", ("approval", "stages"),
+                "each stage has its own",
+            )  # fmt: skip
+        stages = [(("approval", "stages", i), stage) for i, stage in enumerate(approval.stages)]
+    elif approval.reviewers is not None:
+        stages = [(("approval",), StageDocument(reviewers=approval.reviewers, quorum=approval.quorum))]  # type: ignore[list-item]
+    else:
+        stages = []
+    for at, stage in stages:
+        people = set(stage.reviewers)
+        if "principal" in people and (len(people) > 1 or stage.quorum > 1):
+            yield Problem(
+                "AG111", "`principal` stands alone in its stage, with a quorum of one", (*at, "reviewers"),
+                "make it a stage of its own",
+            )  # fmt: skip
+        elif stage.quorum > len(people) and not any(name.startswith("group:") for name in people):
+            yield Problem(
+                "AG111",
+                f"{len(people)} reviewers can never reach a quorum of {stage.quorum}",
+                (*at, "quorum"),
+            )

@@ -1,0 +1,143 @@
+"""Reading policy files: the edge of the package, and the only part of it that opens anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentguard.policy.findings import Finding
+from agentguard.policy.reader import MAX_BYTES, read
+from agentguard.policy.source import Source
+
+__all__ = ["Files", "PolicyPaths", "read_files"]
+
+PolicyPaths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A file or folder, or several."""
+
+_SUFFIXES = (".yaml", ".yml")
+_TESTS = ("_test.yaml", "_test.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What was read: a source for each file that is YAML, what is wrong with others, all names in order."""
+
+    sources: tuple[Source, ...]
+    findings: tuple[Finding, ...]
+    names: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.names)
+
+
+def read_files(paths: PolicyPaths) -> Files:
+    """Read policy files, and all of a folder, in the order of their names."""
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    sources: list[Source] = []
+    findings: list[Finding] = []
+    seen: set[str] = set()
+    names: list[str] = []
+    for item in listed:
+        shown = os.fspath(item)
+        path = Path(shown)
+        try:
+            kind = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            missing = isinstance(error, (FileNotFoundError, NotADirectoryError, ValueError))
+            message = "the policy path does not exist" if missing else f"cannot be read: {_cause(error)}"
+            name = shown if len(shown) < 300 and shown.isprintable() else shown.splitlines()[0][:80]
+            hint = "policies are read from files and folders; text goes to `Snapshot.from_documents`"
+            findings.append(
+                Finding(
+                    code="AG001" if missing else "AG002",
+                    file=name,
+                    message=message,
+                    hint=hint if missing else "",
+                )
+            )
+            continue
+        if stat.S_ISDIR(kind):
+            found = list(_walk(path, findings))
+            if not found:
+                findings.append(
+                    Finding(
+                        code="AG011",
+                        file=shown,
+                        message="there is no policy file in this folder",
+                        hint="`*.yaml`",
+                    )
+                )
+        else:
+            found = [path]
+        for file in found:
+            real = os.path.realpath(file)
+            if real in seen:
+                continue
+            seen.add(real)
+            names.append(str(file))
+            source = _file(file, findings)
+            if source is not None:
+                sources.append(source)
+    return Files(tuple(sources), tuple(findings), tuple(names))
+
+
+def _walk(root: Path, findings: list[Finding]) -> Iterator[Path]:
+    """The policy files of a folder; hidden names are left out, links must stay inside."""
+    inside = os.path.realpath(root)
+
+    def failed(error: OSError) -> None:
+        findings.append(
+            Finding(
+                code="AG002", file=str(error.filename or root), message=f"cannot be read: {_cause(error)}"
+            )
+        )
+
+    for folder, folders, names in os.walk(root, onerror=failed):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in (*folders, *sorted(names)):
+            path = Path(folder, name)
+            if not path.is_symlink() or name.startswith("."):
+                continue
+            target = os.path.realpath(path)
+            if target != inside and not target.startswith(inside + os.sep):
+                findings.append(
+                    Finding(
+                        code="AG002",
+                        file=str(path),
+                        message="the link leads out of the folder that was named",
+                    )
+                )
+        for name in sorted(names):
+            lower = name.lower()
+            if name.startswith(".") or not lower.endswith(_SUFFIXES) or lower.endswith(_TESTS):
+                continue
+            path = Path(folder, name)
+            target = os.path.realpath(path)
+            if target == inside or target.startswith(inside + os.sep):
+                yield path
+
+
+def _file(path: Path, findings: list[Finding]) -> Source | None:
+    name = str(path)
+    try:
+        # A pipe or device would block or never end: look before opening.
+        if not stat.S_ISREG(path.stat().st_mode):
+            findings.append(Finding(code="AG002", file=name, message="is not a regular file"))
+            return None
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        findings.append(Finding(code="AG002", file=name, message=f"cannot be read: {_cause(error)}"))
+        return None
+    source, found = read(content, name)
+    findings.extend(found)
+    return source
+
+
+def _cause(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or type(error).__name__).lower()

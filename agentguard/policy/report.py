@@ -1,0 +1,133 @@
+"""Findings as text, JSON, GitHub annotations and SARIF 2.1.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from agentguard.policy.findings import EXPLANATIONS, Finding
+
+__all__ = ["render_github", "render_json", "render_sarif", "render_text", "summary"]
+
+_SARIF_SCHEMA: Final = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+
+def _clean(text: str) -> str:
+    """Text as one line that a terminal shows and does not obey."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def summary(findings: Sequence[Finding], *, files: int, rules: int, loaded: bool | None = None) -> str:
+    """The last line: what was found where, and whether anything was loaded."""
+    errors = sum(1 for finding in findings if finding.severity == "error")
+    warnings = len(findings) - errors
+    counts = [_counted(errors, "error")] if errors or not warnings else []
+    if warnings:
+        counts.append(_counted(warnings, "warning"))
+    if loaded is None:
+        loaded = not errors
+    found = " and ".join(counts) if findings else "no problems"
+    end = "" if loaded else " Nothing was loaded."
+    return f"Found {found} in {_counted(files, 'file')} ({_counted(rules, 'rule')} read).{end}"
+
+
+def render_text(findings: Iterable[Finding], *, files: int, rules: int, loaded: bool | None = None) -> str:
+    """For people: each finding with its lines and a caret, then one line of counts."""
+    listed = list(findings)
+    parts: list[str] = []
+    for finding in listed:
+        place = f"{_clean(finding.at)}: " if finding.at else ""
+        warning = "warning: " if finding.severity == "warning" else ""
+        head = f"{place}{finding.code} {warning}{_clean(finding.message)}"
+        hint = _clean(finding.hint)
+        if finding.frame:
+            parts.append(head)
+            parts.append(finding.frame + (f" {hint}" if hint else ""))
+        else:
+            parts.append(head + (f"; {hint}" if hint else ""))
+    parts.append(summary(listed, files=files, rules=rules, loaded=loaded))
+    return "\n".join(parts) + "\n"
+
+
+def render_json(findings: Iterable[Finding], *, files: int, rules: int, loaded: bool | None = None) -> str:
+    """For programs."""
+    listed = list(findings)
+    errors = sum(1 for finding in listed if finding.severity == "error")
+    data = {
+        "findings": [finding.to_json() for finding in listed],
+        "errors": errors,
+        "warnings": len(listed) - errors,
+        "files": files,
+        "rules": rules,
+        "loaded": not errors if loaded is None else loaded,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _escape(text: str, *, value: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if value else text
+
+
+def render_github(findings: Iterable[Finding]) -> str:
+    """Workflow commands that GitHub shows beside the line."""
+    lines = []
+    for finding in findings:
+        places = [f"file={_escape(finding.file, value=True)}"] if finding.file else []
+        if finding.line:
+            places += [
+                f"line={finding.line}",
+                f"col={finding.col}",
+                f"endColumn={finding.col + finding.length}",
+            ]
+        places.append(f"title={_escape(finding.code, value=True)}")
+        hint = f"; {finding.hint}" if finding.hint else ""
+        lines.append(f"::{finding.severity} {','.join(places)}::{_escape(finding.message + hint)}")
+    return "".join(line + "\n" for line in lines)
+
+
+def render_sarif(findings: Iterable[Finding], *, version: str = "") -> str:
+    """SARIF 2.1.0, as code scanning reads it."""
+    listed = list(findings)
+    codes = sorted({finding.code for finding in listed})
+    driver: dict[str, Any] = {
+        "name": "agentguard check",
+        "rules": [{"id": code, "fullDescription": {"text": EXPLANATIONS.get(code, code)}} for code in codes],
+    }
+    if version:
+        driver["version"] = version
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, codes.index(finding.code)) for finding in listed],
+    }
+    data = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _result(finding: Finding, index: int) -> dict[str, Any]:
+    hint = f"; {finding.hint}" if finding.hint else ""
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "ruleIndex": index,
+        "level": finding.severity,
+        "message": {"text": finding.message + hint},
+    }
+    if finding.file:
+        place: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))}}
+        if finding.line:
+            place["region"] = {
+                "startLine": finding.line,
+                "startColumn": max(finding.col, 1),
+                "endColumn": max(finding.col, 1) + finding.length,
+            }
+        result["locations"] = [{"physicalLocation": place}]
+    return result

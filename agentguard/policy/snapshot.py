@@ -1,0 +1,181 @@
+"""The compiled set of policies that one decision sees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+from agentguard.call import ContextRequest
+from agentguard.canonical import digest, encode
+from agentguard.decision import Decision
+from agentguard.errors import PolicyError
+from agentguard.policy.check import load_findings
+from agentguard.policy.deciding import Policies, decide
+from agentguard.policy.default import Default
+from agentguard.policy.files import PolicyPaths, read_files
+from agentguard.policy.findings import Finding
+from agentguard.policy.index import Index
+from agentguard.policy.prepare import Prepared, collector_paused, prepare
+from agentguard.policy.register import Refused, Register
+from agentguard.policy.report import render_text
+from agentguard.policy.rules import Rule
+from agentguard.policy.source import Source
+from agentguard.policy.waivers import CompiledRegister
+
+__all__ = ["Snapshot"]
+
+_SHOWN: Final = 20
+_CACHED: Final = 4096
+_DENY: Final = Default()
+
+
+class Snapshot:
+    """Immutable: compiled rules, a register of exceptions and grants, a default effect, and a digest.
+
+    Safe to use from any thread. `decide` is a pure function of the snapshot and the request.
+    """
+
+    __slots__ = ("_needs", "_policies")
+
+    def __init__(self, policies: Policies) -> None:
+        self._policies: Final = policies
+        self._needs: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Mapping[str, Any]],
+        *,
+        default: Default = _DENY,
+        register: Register | None = None,
+    ) -> Snapshot:
+        """Compile documents, each a mapping as a policy file holds it.
+
+        Raises:
+            PolicyError: something is wrong; it carries every finding.
+        """
+        with collector_paused():
+            sources = [Source.from_mapping(document) for document in documents]
+            return cls.from_sources(sources, default=default, register=register)
+
+    @classmethod
+    def from_sources(
+        cls, sources: Iterable[Source], *, default: Default = _DENY, register: Register | None = None
+    ) -> Snapshot:
+        """Compile documents that were read already (`agentguard.policy.read`), with their places.
+
+        Raises:
+            PolicyError: something is wrong; it carries every finding.
+        """
+        with collector_paused():
+            listed = list(sources)
+            prepared = prepare(listed)
+            if prepared.findings:
+                raise _refused(prepared.findings, prepared, files=len(listed))
+            return cls._build(prepared, default, register)
+
+    @classmethod
+    def load(
+        cls,
+        paths: PolicyPaths,
+        *,
+        default: Default = _DENY,
+        register: Register | None = None,
+    ) -> Snapshot:
+        """Compile policy files and folders (`*.yaml` and `*.yml`, without `*_test.yaml`).
+
+        Raises:
+            PolicyError: a path does not exist, nothing was found, or something is wrong in a file; it carries
+                every finding of every file.
+        """
+        with collector_paused():
+            files = read_files(paths)
+            prepared = prepare(files.sources)
+            findings = load_findings(prepared, files)
+            if findings:
+                raise _refused(findings, prepared, files=files.count)
+            return cls._build(prepared, default, register)
+
+    @classmethod
+    def _build(cls, prepared: Prepared, default: Default, register: Register | None) -> Snapshot:
+        index = Index(prepared.rules)
+        documents = sorted(prepared.documents, key=lambda document: str(document["policy"]))
+        found = digest(encode({"v": 1, "default": default.to_json(), "policies": documents}))
+        compiled = CompiledRegister.compile(register if register is not None else Register(), index.rules)
+        return cls(Policies(index, compiled, default, found))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the documents and the default effect; the register is not part of it."""
+        return self._policies.digest
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every compiled rule, by name."""
+        return self._policies.index.rules
+
+    @property
+    def default(self) -> Default:
+        """What joins a decision when nothing permits."""
+        return self._policies.default
+
+    @property
+    def register(self) -> Register:
+        """The exceptions and grants in use."""
+        return self._policies.register.register
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """Records of the register that can never apply, and why."""
+        return self._policies.register.refused
+
+    @property
+    def policies(self) -> Policies:
+        """What `decide` and `explain` read."""
+        return self._policies
+
+    def with_register(self, register: Register) -> Snapshot:
+        """The same policies with other exceptions and grants; only their conditions are compiled."""
+        old = self._policies
+        return Snapshot(
+            Policies(old.index, CompiledRegister.compile(register, old.index.rules), old.default, old.digest)
+        )
+
+    def rules_for(self, tool: str) -> tuple[Rule, ...]:
+        """The rules that concern a tool, strongest effect first, then by name."""
+        buckets = self._policies.index.find(tool) or ()
+        return tuple(sorted((rule for bucket in buckets for rule in bucket), key=lambda rule: rule.order))
+
+    def needs(self, tool: str) -> frozenset[str]:
+        """The names of the facts that a decision about this tool reads and that somebody has to supply."""
+        found = self._needs.get(tool)
+        if found is None:
+            buckets = self._policies.index.find(tool)
+            if buckets is None:
+                return frozenset()
+            found = self._policies.register.needs(tool)
+            for bucket in buckets:
+                found = found.union(*[rule.needs for rule in bucket])
+            if len(self._needs) >= _CACHED:
+                self._needs = {}
+            self._needs[tool] = found
+        return found
+
+    def decide(self, request: ContextRequest, *, exhausted: Collection[str] = ()) -> Decision:
+        """Decide one call; a request that cannot be decided at all is denied as `agentguard/error`.
+
+        `exhausted` holds the keys of counters that could not be taken from: decided again with them, an allow
+        rule, grant or exception that needs the counter no longer applies, and any other rule denies.
+        """
+        return decide(self._policies, request, exhausted)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.digest[:19]} of {len(self.rules)} rules, register {self.register.version}>"
+
+
+def _refused(findings: Iterable[Finding], prepared: Prepared, *, files: int) -> PolicyError:
+    listed = tuple(findings)
+    text = render_text(listed[:_SHOWN], files=files, rules=prepared.rules_read, loaded=False).rstrip()
+    more = f"{os.linesep}... and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return PolicyError(f"the policies were refused:\n{text}{more}", listed)

@@ -1,0 +1,145 @@
+"""The batched recorder: for calls declared read-only, without obligations, whose loss is tolerable.
+
+Events wait in memory for at most `window_ms` milliseconds or `LIMIT` events. A `segment` event, durable
+before the first of them, says that a window is open, and another one at the end that nothing was lost: a
+segment that was never closed marks where up to one window of records may be missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from agentguard.errors import StoreError
+from agentguard.ids import uuid7
+from agentguard.ledger import events
+from agentguard.store.protocol import Event, Payload
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from agentguard.store.protocol import Store
+
+__all__ = ["LIMIT", "Recorder"]
+
+LIMIT: Final = 1024
+log = logging.getLogger("agentguard")
+
+
+class Recorder:
+    """Collects events and writes them together from a thread of its own."""
+
+    def __init__(
+        self, store: Store, tenant: str, now: Callable[[], dt.datetime], *, window_ms: int = 200
+    ) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._now = now
+        self._window_ms = window_ms
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._writer = uuid7()
+        self._events: list[Event] = []
+        self._payloads: dict[str, Payload] = {}
+        self._count = 0
+        self._open = False
+        self._closed = False
+        self._failure: Exception | None = None
+        self._condition = threading.Condition()
+        self._writing = threading.Lock()
+
+    def add(self, written: Sequence[Event], payloads: Mapping[str, Payload]) -> None:
+        """Take events; blocks when the buffer is full.
+
+        Raises:
+            StoreError: the last write failed, or the recorder is closed; the call must not run.
+        """
+        if os.getpid() != self._pid:
+            self._reset()  # a forked child must not write its parent's events again
+        if self._closed:
+            raise StoreError("the guard is closed")
+        if self._failure is not None:
+            self.flush()
+        if not self._open:
+            self._begin()
+        with self._condition:
+            first = not self._events
+            self._events.extend(written)
+            self._payloads.update(payloads)
+            full = len(self._events) >= LIMIT
+            if first:
+                self._condition.notify()
+        if full:
+            self.flush()
+
+    def _begin(self) -> None:
+        with self._writing:
+            if self._open:
+                return
+            self._store.append(self._tenant, (self._segment("open"),))
+            threading.Thread(target=self._listen, name="agentguard-recorder", daemon=True).start()
+            self._open = True
+
+    def _listen(self) -> None:
+        window = self._window_ms / 1000
+        while not self._closed:
+            with self._condition:
+                while not self._events and not self._closed:
+                    self._condition.wait()
+                self._condition.wait_for(lambda: self._closed, timeout=window)
+            try:
+                self.flush()
+            except StoreError as error:
+                log.error("batched records could not be written: %s", error)
+                threading.Event().wait(window)
+
+    def flush(self) -> None:
+        """Write everything now.
+
+        Raises:
+            StoreError: nothing was written; the events are kept for the next try.
+        """
+        with self._writing:
+            with self._condition:
+                events_, payloads = self._events, self._payloads
+                self._events, self._payloads = [], {}
+            if not events_:
+                self._failure = None
+                return
+            try:
+                self._store.append(self._tenant, events_, payloads=payloads)
+            except Exception as error:
+                with self._condition:
+                    self._events = events_ + self._events
+                    self._payloads = {**payloads, **self._payloads}
+                self._failure = error
+                raise
+            self._count += len(events_)
+            self._failure = None
+
+    def close(self) -> None:
+        """Write the rest and close the segment."""
+        if self._closed or os.getpid() != self._pid:
+            return
+        if self._open:
+            self.flush()
+            self._store.append(self._tenant, (self._segment("closed"),))
+        self._closed = True
+        with self._condition:
+            self._condition.notify_all()
+
+    def _segment(self, state: str) -> Event:
+        return events.segment(
+            id=uuid7(),
+            tenant=self._tenant,
+            at=self._now(),
+            writer=self._writer,
+            state="open" if state == "open" else "closed",
+            window_ms=self._window_ms,
+            count=self._count,
+        )

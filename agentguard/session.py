@@ -1,0 +1,185 @@
+"""Who acts, on whose behalf, and what has been seen so far: one run of one agent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from agentguard.call import AgentIdentity, Principal
+from agentguard.canonical import freeze
+from agentguard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+
+__all__ = ["Observation", "Pause", "Session", "Trust", "current_session"]
+
+Trust = Literal["user", "system", "trusted", "untrusted"]
+"""Whose words these are: the user's, the operator's, a trusted tool's, or anybody else's."""
+
+Pause = Literal["wait", "raise"]
+"""What a step-up does to the call: wait for the vote, or raise `ApprovalPending` at once."""
+
+_OBSERVATIONS: Final = 1_000
+_BREAKER_AFTER: Final = 3
+_TRACKED: Final = 4_096
+
+_current: ContextVar[Session | None] = ContextVar("agentguard_session", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Content that entered the agent's context; `source` is `prompt`, `system` or a tool's name."""
+
+    content: Any
+    source: str
+    trust: Trust
+    call_id: str | None = None
+
+
+class Session:
+    """One run of one agent; enter it with `with` or `async with`, once per task that acts.
+
+    A session belongs to the context that entered it: other tasks started inside inherit it, a thread does
+    only if its context was copied (as `asyncio.to_thread` does). After the end every call in it is denied.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        agent: AgentIdentity,
+        principal: str | Principal | None,
+        id: str,
+        environment: str | None,
+        chain: Iterable[AgentIdentity],
+        context: Mapping[str, Any] | None,
+        workload: Mapping[str, Any] | None,
+        pause: Pause,
+        labels: Iterable[str] = (),
+    ) -> None:
+        if not isinstance(agent, AgentIdentity):
+            raise ConfigurationError(f"agent must be an AgentIdentity, not {type(agent).__name__}")
+        self.guard = guard
+        self.agent = agent
+        self.principal = Principal(principal) if isinstance(principal, str) else principal
+        self.id = id
+        self.environment = environment
+        self.chain = tuple(chain)
+        self.pause: Pause = pause
+        self.closed = False
+        self.observations: deque[Observation] = deque(maxlen=_OBSERVATIONS)
+        self._agent_facts = agent.to_facts()
+        self._principal_facts = self.principal.to_facts() if self.principal else None
+        self._chain_facts = tuple(link.to_facts() for link in self.chain)
+        self._context = freeze(context or {}).view
+        self._workload = freeze(workload).view if workload is not None else None
+        self._labels = tuple(sorted(set(labels)))
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._seen: deque[str] = deque(maxlen=_TRACKED)
+        self._seen_set: set[str] = set()
+        self._denied: Counter[tuple[str, str]] = Counter()
+        self._tokens: list[Token[Session | None]] = []
+
+    # -- what was seen
+
+    def observe(self, content: Any, source: str, trust: Trust, *, call_id: str | None = None) -> None:
+        """Say what entered the agent's context: the user's words, system text, a tool's result.
+
+        `trust="untrusted"` labels the session, so that conditions can ask `"untrusted" in session.labels`.
+        The newest 1,000 observations are kept, for provenance.
+        """
+        if trust not in ("user", "system", "trusted", "untrusted"):
+            raise ConfigurationError(f"trust must be user, system, trusted or untrusted, not {trust!r}")
+        self.observations.append(Observation(content, source, trust, call_id))
+        if trust == "untrusted":
+            self.label("untrusted")
+
+    def label(self, name: str) -> None:
+        """Add a label for the rest of the session; labels are never taken away."""
+        with self._lock:
+            if name not in self._labels:
+                self._labels = tuple(sorted({*self._labels, name}))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._labels
+
+    @property
+    def calls(self) -> int:
+        """Calls decided so far in this session."""
+        return self._calls
+
+    # -- used by the flow
+
+    def facts(self) -> Mapping[str, Any]:
+        """As conditions see it: `session.id`, `session.labels`, `session.calls`."""
+        return MappingProxyType({"id": self.id, "labels": self._labels, "calls": self._calls})
+
+    def count(self, call_id: str) -> None:
+        """Count a call once, however often a framework runs it again under the same id."""
+        with self._lock:
+            if call_id in self._seen_set:
+                return
+            if len(self._seen) == _TRACKED:
+                self._seen_set.discard(self._seen[0])
+            self._seen.append(call_id)
+            self._seen_set.add(call_id)
+            self._calls += 1
+
+    def denied(self, tool: str, args_digest: str) -> None:
+        """Remember a denial; the same call denied again and again trips the breaker."""
+        with self._lock:
+            if len(self._denied) < _TRACKED:
+                self._denied[tool, args_digest] += 1
+
+    def tripped(self, tool: str, args_digest: str) -> bool:
+        """Whether this exact call was denied three times already: nobody is asked about it again."""
+        return self._denied[tool, args_digest] >= _BREAKER_AFTER if self._denied else False
+
+    # -- entering and leaving
+
+    def __enter__(self) -> Self:
+        if self.closed:
+            raise ConfigurationError("this session has ended; open another with `guard.session(...)`")
+        self._tokens.append(_current.set(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        token = self._tokens.pop()
+        if not self._tokens:
+            self.closed = True
+        try:
+            _current.reset(token)
+        except ValueError:
+            # Left in another context than it was entered in: that context must not keep it.
+            if _current.get() is self:
+                _current.set(None)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def current_session(guard: Guard) -> Session | None:
+    """The session of this context, if it is this guard's."""
+    session = _current.get()
+    return session if session is not None and session.guard is guard else None
+
+
+def utc_now() -> dt.datetime:
+    """The machine's time in UTC."""
+    return dt.datetime.now(dt.UTC)

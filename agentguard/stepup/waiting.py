@@ -1,0 +1,285 @@
+"""Waiting for people: one listener per process for every approval that somebody waits for.
+
+The listener is one thread that lives while anybody waits. Each tick it asks the store once per tenant what
+changed and hands out what was decided. A vote cast in this process wakes it at once (`wake`); one from
+another process is seen at the next tick. At an approval's expiry the listener records it in the store: no
+answer in time is a durable denial.
+
+Waiting tasks and threads hold a small entry each and never touch the store themselves, so an event loop is
+not blocked and several loops and threads may wait through one `ApprovalWaiter`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import heapq
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from agentguard.errors import AgentGuardError, NotFound, StoreError
+from agentguard.stepup import machine
+from agentguard.stepup.model import Approval, State
+from agentguard.store.protocol import Store
+
+__all__ = ["ApprovalWaiter", "wake"]
+
+_waiters: Final[weakref.WeakSet[ApprovalWaiter]] = weakref.WeakSet()
+
+Result = Approval | BaseException
+
+_NEWEST: Final = 2**62
+"""A version that no store reaches: nothing changed after it, and the answer says which one is the newest."""
+
+
+def wake() -> None:
+    """Let every listener of this process look at its store now."""
+    for waiter in list(_waiters):
+        waiter.wake()
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """One task or thread that waits; `deliver` is called once, by the listener."""
+
+    tenant: str
+    approval_id: str
+    deadline: dt.datetime | None
+    deliver: Callable[[Result], None]
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One approval, and who waits for it."""
+
+    entries: list[_Entry] = field(default_factory=list)
+
+
+class ApprovalWaiter:
+    """Waits for approvals of one store; `tick` is in seconds."""
+
+    def __init__(self, store: Store, *, tick: float = 0.1) -> None:
+        self._store = store
+        self._tick = tick
+        self._reset()
+        _waiters.add(self)
+
+    def _reset(self) -> None:
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._poked = False
+        self._arrived: list[_Entry] = []
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._versions: dict[str, int] = {}
+        self._deadlines: list[tuple[dt.datetime, int, _Entry]] = []
+        self._sequence = 0
+
+    async def wait(
+        self, approval_id: str, deadline: dt.datetime | None = None, *, tenant: str = "default"
+    ) -> Approval:
+        """The approval once it is no longer `requested`, at the latest at its expiry, which is recorded.
+
+        `deadline` is in the store's time. Where it comes before the expiry, the approval comes back at the
+        deadline as it is, and the caller decides whether to withdraw it or to leave it to another process.
+        Cancellation stops the waiting and changes nothing.
+
+        Raises:
+            StoreError: the store failed while we waited; the call must not run.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Approval] = loop.create_future()
+
+        def deliver(result: Result) -> None:
+            try:
+                loop.call_soon_threadsafe(_resolve, future, result)
+            except RuntimeError:  # the loop was closed: nobody waits there any more
+                pass
+
+        entry = self._enter(tenant, approval_id, deadline, deliver)
+        try:
+            return await future
+        finally:
+            self._leave(entry)
+
+    def wait_blocking(
+        self, approval_id: str, deadline: dt.datetime | None = None, *, tenant: str = "default"
+    ) -> Approval:
+        """The same for a thread. On a running event loop it would keep that loop from its own approver."""
+        ready = threading.Event()
+        results: list[Result] = []
+
+        def deliver(result: Result) -> None:
+            results.append(result)
+            ready.set()
+
+        entry = self._enter(tenant, approval_id, deadline, deliver)
+        try:
+            ready.wait()
+        finally:
+            self._leave(entry)
+        if isinstance(results[0], BaseException):
+            raise results[0]
+        return results[0]
+
+    def wake(self) -> None:
+        """Look at the store now instead of at the next tick."""
+        with self._condition:
+            self._poked = True
+            self._condition.notify()
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks and threads wait."""
+        with self._condition:
+            return len(self._arrived) + sum(len(watched.entries) for watched in self._watched.values())
+
+    def _enter(
+        self, tenant: str, approval_id: str, deadline: dt.datetime | None, deliver: Callable[[Result], None]
+    ) -> _Entry:
+        entry = _Entry(tenant, approval_id, deadline, deliver)
+        with self._condition:
+            self._arrived.append(entry)
+            self._condition.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._listen, name="agentguard-approvals", daemon=True)
+                self._thread.start()
+        return entry
+
+    def _leave(self, entry: _Entry) -> None:
+        with self._condition:
+            entry.gone = True
+            key = (entry.tenant, entry.approval_id)
+            watched = self._watched.get(key)
+            if watched is not None:
+                watched.entries = [other for other in watched.entries if other is not entry]
+                if not watched.entries:
+                    del self._watched[key]
+            if not self._watched:
+                self._condition.notify()  # the listener may end
+
+    def _listen(self) -> None:
+        due = time.monotonic() + self._tick
+        while True:
+            with self._condition:
+                if not self._arrived and not self._poked:
+                    self._condition.wait(max(0, due - time.monotonic()) if self._watched else 0)
+                moment = time.monotonic()
+                poll = self._poked or moment >= due
+                if poll:
+                    due = moment + self._tick
+                self._poked = False
+                arrived, self._arrived = [e for e in self._arrived if not e.gone], []
+                if not arrived and not self._watched:
+                    self._thread = None
+                    self._versions.clear()
+                    self._deadlines.clear()
+                    return
+                for entry in arrived:
+                    self._watched.setdefault((entry.tenant, entry.approval_id), _Watched()).entries.append(
+                        entry
+                    )
+                tenants = {tenant for tenant, _ in self._watched}
+            try:
+                self._look(tenants, arrived, poll)
+            except Exception as error:
+                self._fail(error)
+
+    def _look(self, tenants: Iterable[str], arrived: list[_Entry], poll: bool) -> None:
+        # INVARIANT: a tenant's version is read before its newcomers' approvals: no change falls between.
+        changed: dict[tuple[str, str], None] = {}
+        for tenant in tenants:
+            if not poll and tenant in self._versions:
+                continue
+            self._versions[tenant], ids = self._store.changes_since(
+                tenant, self._versions.get(tenant, _NEWEST)
+            )
+            changed.update(dict.fromkeys((tenant, found) for found in ids))
+        for entry in arrived:
+            changed[(entry.tenant, entry.approval_id)] = None
+        newcomers = {id(entry) for entry in arrived}
+        for key in changed:
+            if key in self._watched:
+                self._settle_one(key, newcomers)
+        self._expire()
+
+    def _settle_one(self, key: tuple[str, str], newcomers: set[int]) -> None:
+        try:
+            approval = self._store.approval(*key)
+        except NotFound as error:
+            self._deliver(key, error)
+            return
+        if approval.state is not State.REQUESTED:
+            self._deliver(key, approval)
+            return
+        for entry in list(self._watched[key].entries) if key in self._watched else ():
+            if id(entry) in newcomers:
+                at = (
+                    approval.expires_at
+                    if entry.deadline is None
+                    else min(entry.deadline, approval.expires_at)
+                )
+                self._sequence += 1
+                heapq.heappush(self._deadlines, (at, self._sequence, entry))
+
+    def _expire(self) -> None:
+        if not self._deadlines:
+            return
+        if len(self._deadlines) > 2 * len(self._watched) + 1000:
+            self._deadlines = [item for item in self._deadlines if not item[2].gone]
+            heapq.heapify(self._deadlines)
+        now = self._store.now()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, entry = heapq.heappop(self._deadlines)
+            key = (entry.tenant, entry.approval_id)
+            if entry.gone or key not in self._watched:
+                continue
+            approval = self._store.update_approval(*key, machine.expire)
+            if approval.state is State.REQUESTED:
+                self._deliver(key, approval, only=entry)
+            else:
+                self._deliver(key, approval)
+
+    def _deliver(self, key: tuple[str, str], result: Result, only: _Entry | None = None) -> None:
+        with self._condition:
+            watched = self._watched.get(key)
+            if watched is None:
+                return
+            ready = [entry for entry in watched.entries if only is None or entry is only]
+            watched.entries = [entry for entry in watched.entries if entry not in ready]
+            if not watched.entries:
+                del self._watched[key]
+            for entry in ready:
+                entry.gone = True
+        for entry in ready:
+            entry.deliver(result)
+
+    def _fail(self, error: Exception) -> None:
+        failure = error if isinstance(error, AgentGuardError) else StoreError(f"waiting failed: {error}")
+        with self._condition:
+            keys = list(self._watched)
+        for key in keys:
+            self._deliver(key, failure)
+
+
+def _after_fork() -> None:
+    for waiter in list(_waiters):  # the parent's listener and its waiters are not here
+        waiter._reset()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _resolve(future: asyncio.Future[Approval], result: Result) -> None:
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

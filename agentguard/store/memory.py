@@ -1,0 +1,291 @@
+"""The store in this process's memory: for trying things out and for tests. It dies with the process."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from agentguard.errors import NotFound, StoreError, StoreUnavailable
+from agentguard.ledger.log import Frontier
+from agentguard.stepup import machine
+from agentguard.stepup.model import Approval, State
+from agentguard.store import codec, rules
+from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
+from agentguard.store.counters import counter
+from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
+
+__all__ = ["MemoryStore"]
+
+_open: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """Everything of one tenant. Approvals are kept as records, so that nobody holds a piece of them."""
+
+    frontier: Frontier = field(default_factory=Frontier)
+    events: list[StoredEvent] = field(default_factory=list)
+    approvals: dict[str, codec.Row] = field(default_factory=dict)
+    calls: dict[tuple[str, str], str] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    version: int = 0
+    payloads: dict[str, dict[str, Payload]] = field(default_factory=dict)
+    counters: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """Implements `agentguard.store.protocol.Store` with dictionaries under one lock."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._tenants: dict[str, _Tenant] = {}
+        self._closed = ""
+        self._epoch = os.urandom(16).hex()
+        _open.add(self)
+
+    @property
+    def url(self) -> str:
+        return "memory:"
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    def renew_epoch(self, epoch: str) -> None:
+        self._epoch = epoch
+
+    def now(self) -> dt.datetime:
+        return self._clock().astimezone(dt.UTC)
+
+    def append(
+        self,
+        tenant: str,
+        events: Sequence[Event],
+        *,
+        payloads: Mapping[str, Payload] | None = None,
+        durable: bool = True,
+    ) -> None:
+        leaves = rules.leaves(tenant, events)
+        with self._lock:
+            found = self._tenant(tenant)
+            self._add(found, leaves)
+            for key, payload in (payloads or {}).items():
+                found.payloads.setdefault(key, {}).setdefault(payload.subject, payload)
+
+    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+        rules.check_opening(approval, self.now())
+        leaves = rules.leaves(approval.tenant, events)
+        approval = replace(approval, epoch=self._epoch, last_event=rules.last_event(approval, events))
+        record = codec.dump(approval)
+        with self._lock:
+            found = self._tenant(approval.tenant)
+            known = found.calls.get((approval.call_id, approval.digest))
+            if known is not None:
+                return codec.load(approval.tenant, found.approvals[known])
+            if approval.id in found.approvals:
+                raise StoreError(f"an approval `{approval.id}` exists already for another call")
+            self._add(found, leaves)
+            found.calls[(approval.call_id, approval.digest)] = approval.id
+            self._keep(found, record)
+        return approval
+
+    def approval(self, tenant: str, approval_id: str) -> Approval:
+        with self._lock:
+            return codec.load(tenant, self._record(tenant, approval_id))
+
+    def approval_for_call(self, tenant: str, call_id: str, digest: str) -> Approval | None:
+        with self._lock:
+            found = self._tenant(tenant, create=False)
+            known = found.calls.get((call_id, digest))
+            return None if known is None else codec.load(tenant, found.approvals[known])
+
+    def approvals(
+        self, tenant: str, *, states: Sequence[State] = (), limit: int = 100, prefix: str = ""
+    ) -> list[Approval]:
+        wanted = {state.value for state in states}
+        with self._lock:
+            rows = [
+                row
+                for row in self._tenant(tenant, create=False).approvals.values()
+                if (not wanted or row["state"] in wanted) and row["id"].startswith(prefix)
+            ]
+            rows.sort(key=lambda row: row["opened_at"])
+            return [codec.load(tenant, row) for row in rows[:limit]]
+
+    def update_approval(self, tenant: str, approval_id: str, update: Update) -> Approval:
+        with self._lock:
+            record = self._record(tenant, approval_id)
+            approval = codec.load(tenant, record)
+            change = update(approval, self.now())
+            if change is None:
+                return approval
+            rules.check_update(approval, change.approval)
+            leaves = rules.leaves(tenant, change.events)
+            changed = codec.dump(change.approval)
+            found = self._tenant(tenant)
+            self._add(found, leaves)
+            self._keep(found, {**record, **{name: changed[name] for name in codec.MUTABLE}})
+        return change.approval
+
+    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+        now = self.now()
+        rules.leaves(tenant, events)
+        with self._lock:
+            record = self._record(tenant, approval_id)
+            approval = codec.load(tenant, record)
+            micros = to_micros(now)
+            if (
+                record["state"] == State.APPROVED.value
+                and record["digest"] == digest
+                and record["expires_at"] > micros
+                and record["decided_at"] is not None
+                and record["decided_at"] <= micros + BEHIND_US
+                and record["epoch"] == self._epoch
+                and not record["erased"]
+            ):
+                chained = rules.chain(approval_id, events, record["last_event"])
+                leaves = rules.leaves(tenant, chained)
+                last = rules.last_of(approval_id, chained) or record["last_event"]
+                found = self._tenant(tenant)
+                self._add(found, leaves)
+                claimed = {"state": State.CLAIMED.value, "claimed_at": micros, "last_event": last}
+                self._keep(found, {**record, **claimed})
+                return codec.load(tenant, found.approvals[approval_id])
+            refusal = rules.refusal(approval, digest, now, self._epoch, bool(record["erased"]))
+        if refusal.state == State.EXPIRED.value:
+            self.update_approval(tenant, approval_id, machine.expire)
+        raise refusal
+
+    def reserve(
+        self, tenant: str, reservations: Sequence[Reservation], events: Sequence[Event] = ()
+    ) -> str | None:
+        checked = rules.check_reservations(reservations)
+        leaves = rules.leaves(tenant, events)
+        now = to_micros(self.now())
+        with self._lock:
+            found = self._tenant(tenant)
+            taken: dict[str, list[tuple[int, int]]] = {}
+            for wanted in checked:
+                name = counter(wanted)
+                since = -1 if wanted.window_s is None else now - wanted.window_s * 1_000_000
+                rows = [row for row in taken.get(name, found.counters.get(name, [])) if row[0] > since]
+                if wanted.amount > wanted.limit - sum(amount for _, amount in rows):
+                    return wanted.key
+                taken[name] = [*rows, (0 if wanted.window_s is None else now, wanted.amount)]
+            found.counters.update(taken)
+            self._add(found, leaves)
+        return None
+
+    def payload(self, tenant: str, key: str) -> Payload | None:
+        with self._lock:
+            found = self._tenant(tenant, create=False).payloads.get(key)
+            return next(iter(found.values())) if found else None
+
+    def erase(self, tenant: str, subject: str) -> int:
+        nothing = b"{}"
+        erased = 0
+        with self._lock:
+            found = self._tenant(tenant, create=False)
+            for key in list(found.payloads):
+                erased += found.payloads[key].pop(subject, None) is not None
+                if not found.payloads[key]:
+                    del found.payloads[key]
+            for name, row in found.approvals.items():
+                whose = row["agent"] if row["principal"] is None else row["principal"]
+                if whose == subject and not row["erased"]:
+                    gone = {"arguments": None, "shown": nothing, "request": nothing, "erased": 1}
+                    found.approvals[name] = {**row, **gone}
+                    erased += 1
+        return erased
+
+    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        return 0, ()
+
+    def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:
+        with self._lock:
+            found = self._tenant(tenant, create=False)
+            if found.version <= version:
+                return found.version, frozenset()
+            return found.version, frozenset(name for name, at in found.versions.items() if at > version)
+
+    def events(
+        self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
+    ) -> Iterator[StoredEvent]:
+        with self._lock:
+            events = self._tenant(tenant, create=False).events[max(0, after) :]
+        given = 0
+        for event in events:
+            if limit is not None and given >= limit:
+                return
+            if not types or event.type in types:
+                given += 1
+                yield event
+
+    def head(self, tenant: str) -> tuple[int, bytes]:
+        with self._lock:
+            frontier = self._tenant(tenant, create=False).frontier
+            return frontier.size, frontier.root()
+
+    def tenants(self) -> list[str]:
+        with self._lock:
+            self._check()
+            return sorted(self._tenants)
+
+    def close(self) -> None:
+        self._closed = "the memory store was closed"
+
+    def forked(self) -> None:
+        """In a child process: a copy that nobody else sees is no record."""
+        self._lock = threading.Lock()
+        self._closed = "a memory store cannot be used in a forked process; use an SQLite store"
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(self._closed)
+
+    def _tenant(self, tenant: str, *, create: bool = True) -> _Tenant:
+        self._check()
+        found = self._tenants.get(tenant)
+        if found is None:
+            found = _Tenant()
+            if create:
+                rules.check_tenant(tenant)
+                self._tenants[tenant] = found
+        return found
+
+    def _record(self, tenant: str, approval_id: str) -> codec.Row:
+        record = self._tenant(tenant, create=False).approvals.get(approval_id)
+        if record is None:
+            raise NotFound(f"there is no approval `{approval_id}`")
+        return record
+
+    @staticmethod
+    def _keep(found: _Tenant, record: codec.Row) -> None:
+        found.version += 1
+        found.versions[record["id"]] = found.version
+        found.approvals[record["id"]] = record
+
+    @staticmethod
+    def _add(found: _Tenant, leaves: Sequence[rules.Leaf]) -> None:
+        for id_, type_, at, leaf in leaves:
+            found.frontier.add(leaf)
+            found.events.append(
+                StoredEvent(
+                    found.frontier.size, id_, type_, rules.parse_instant(at), leaf, found.frontier.edge()
+                )
+            )
+
+
+def _after_fork() -> None:
+    for store in list(_open):
+        store.forked()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=_after_fork)

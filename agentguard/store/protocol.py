@@ -1,0 +1,195 @@
+"""What the guard asks of a store.
+
+Every method is synchronous and one short transaction: all of it happened, or a `StoreError` was raised and
+nothing did. The asynchronous driver runs them on one thread. `tests/store` holds the conformance suite that
+every implementation passes.
+
+A store numbers events inline: each appended event gets the next `seq` of its tenant, without gaps, and the
+bytes that were hashed (the leaf) are kept as they were.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agentguard.stepup.model import Approval, State
+
+__all__ = ["ApprovalChange", "Event", "Reservation", "Store", "StoredEvent", "Update"]
+
+Event = Mapping[str, Any]
+"""An event as `agentguard.ledger.events` builds it: plain JSON data with at least `v`, `id`, `type`, `at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One leaf of the ledger: its number from 1, the bytes that were hashed, and the tree's edge after it.
+
+    `edge` is `agentguard.ledger.log.Frontier.edge`: a hash that binds the event to all before it.
+    """
+
+    seq: int
+    id: str
+    type: str
+    at: dt.datetime
+    leaf: bytes
+    edge: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalChange:
+    """What an update wants: the approval as it will be, and the events that say so, in one transaction."""
+
+    approval: Approval
+    events: Sequence[Event] = ()
+
+
+Update = Callable[[Approval, dt.datetime], ApprovalChange | None]
+"""A pure function from an approval and the store's time to a change; None changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An amount to take from a counter: refused when the counter would pass `limit` in the window."""
+
+    key: str
+    amount: int
+    limit: int
+    window_s: int | None = None
+
+
+class Store(Protocol):
+    """Durable decisions, approvals, payloads and counters; several tenants, isolated."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, such as `sqlite:///agentguard.db`, without secrets."""
+        ...
+
+    @property
+    def epoch(self) -> str:
+        """A random name of this store's life; an approval of another epoch cannot be claimed."""
+        ...
+
+    def renew_epoch(self, epoch: str) -> None:
+        """Begin another life, with a new random name: nothing that is open now can be claimed any more.
+
+        To be done after restoring a backup, which brings back approvals that were used since.
+        """
+        ...
+
+    def now(self) -> dt.datetime:
+        """The store's time, with zone UTC."""
+        ...
+
+    def append(
+        self,
+        tenant: str,
+        events: Sequence[Event],
+        *,
+        payloads: Mapping[str, Payload] | None = None,
+        durable: bool = True,
+    ) -> None:
+        """Append events and the erasable payloads they refer to.
+
+        With `durable=False` the write is visible to every process at once and survives the end of this
+        process, but not the loss of power; it is for outcomes of calls whose decision is already durable.
+        """
+        ...
+
+    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+        """Insert, or return the one that exists for the same tenant, call id and digest.
+
+        Code before a framework's interrupt runs again on resume, so opening twice is one opening: the events
+        are appended only by the first. The same call id with another digest is another approval.
+        """
+        ...
+
+    def approval(self, tenant: str, approval_id: str) -> Approval:
+        """One approval.
+
+        Raises:
+            NotFound: there is none with this id in this tenant.
+        """
+        ...
+
+    def approval_for_call(self, tenant: str, call_id: str, digest: str) -> Approval | None:
+        """The approval opened for this call and digest, if any."""
+        ...
+
+    def approvals(
+        self,
+        tenant: str,
+        *,
+        states: Sequence[State] = (),
+        limit: int = 100,
+        prefix: str = "",
+    ) -> list[Approval]:
+        """Approvals, oldest first; `prefix` matches the beginning of the id, as people type it."""
+        ...
+
+    def update_approval(self, tenant: str, approval_id: str, update: Update) -> Approval:
+        """Read, compute and write under one write lock; returns the approval as it is afterwards."""
+        ...
+
+    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+        """Claim an approved call, once ever: state, digest, expiry and epoch checked in one statement.
+
+        Raises:
+            ClaimRefused: it is not approved, not this digest, expired, or from another epoch.
+            NotFound: there is none with this id in this tenant.
+        """
+        ...
+
+    def reserve(
+        self, tenant: str, reservations: Sequence[Reservation], events: Sequence[Event] = ()
+    ) -> str | None:
+        """Take all amounts or none; returns the key that would pass its limit, or None when all are taken."""
+        ...
+
+    def payload(self, tenant: str, key: str) -> Payload | None:
+        """An erasable payload by the keyed digest that events carry, or None when it was erased."""
+        ...
+
+    def erase(self, tenant: str, subject: str) -> int:
+        """Erase every payload of a subject; returns how many. The ledger stays valid."""
+        ...
+
+    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        """The version of the register of exceptions and grants, and its records."""
+        ...
+
+    def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:
+        """A cheap poll: the newest version, and the ids of the approvals that changed after `version`."""
+        ...
+
+    def events(
+        self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
+    ) -> Iterator[StoredEvent]:
+        """The ledger in order, from after a number."""
+        ...
+
+    def head(self, tenant: str) -> tuple[int, bytes]:
+        """Size and root of the tenant's tree; a head that contradicts itself has an empty root.
+
+        Where the store keeps a head beside the events, this is what it promises, whatever events are left.
+        """
+        ...
+
+    def tenants(self) -> list[str]:
+        """Every tenant that has an event."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; the store cannot be used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Erasable content: canonical argument bytes and the subject whose data it is."""
+
+    subject: str
+    content: bytes

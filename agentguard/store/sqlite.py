@@ -1,0 +1,305 @@
+"""The store in one SQLite file: the default, and shared by every process of one machine.
+
+Every method is one short transaction under SQLite's write lock (`BEGIN IMMEDIATE`), or a plain read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from agentguard.canonical import encode
+from agentguard.errors import NotFound, StoreError, StoreUnavailable
+from agentguard.stepup import machine
+from agentguard.stepup.model import Approval, State
+from agentguard.store import codec, rules
+from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
+from agentguard.store.counters import reserve
+from agentguard.store.database import Database, Write
+from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
+from agentguard.store.sqlite_ledger import MAX_TAIL, SQLiteLedger
+
+__all__ = ["SQLiteStore"]
+
+_INSERT_APPROVAL: Final = (
+    f"INSERT INTO approval (tenant, version, {', '.join(codec.COLUMNS)})"
+    f" VALUES (:tenant, :version, {', '.join(':' + name for name in codec.COLUMNS)})"
+)
+_UPDATE_APPROVAL: Final = (
+    f"UPDATE approval SET version = :version, {', '.join(f'{name} = :{name}' for name in codec.MUTABLE)}"
+    " WHERE tenant = :tenant AND id = :id"
+)
+_CLAIM: Final = """
+    UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
+        version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
+    WHERE tenant = :tenant AND id = :id AND state = 'approved' AND digest = :digest AND expires_at > :now
+        AND decided_at <= :now + :behind AND erased = 0
+        AND epoch = (SELECT value FROM meta WHERE key = 'epoch')
+    RETURNING *"""
+
+
+class SQLiteStore:
+    """Implements `agentguard.store.protocol.Store` on the standard library's `sqlite3`."""
+
+    def __init__(
+        self, path: str, *, clock: Clock | None = None, create: bool = True, timeout_s: float = 5.0
+    ) -> None:
+        if not path or path.startswith(":memory:") or "\x00" in path:
+            raise StoreUnavailable("an SQLite store needs a file; use `memory:` for one without")
+        self._clock: Clock = clock or SystemClock()
+        self._database = Database(path, create=create, timeout_s=timeout_s)
+        self._ledger = SQLiteLedger(self._database)
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._database.path}"
+
+    @property
+    def epoch(self) -> str:
+        with self._database.read as db:
+            return str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+
+    def renew_epoch(self, epoch: str) -> None:
+        with self._database.write as db:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
+
+    def now(self) -> dt.datetime:
+        return self._clock().astimezone(dt.UTC)
+
+    def append(
+        self,
+        tenant: str,
+        events: Sequence[Event],
+        *,
+        payloads: Mapping[str, Payload] | None = None,
+        durable: bool = True,
+    ) -> None:
+        leaves = rules.leaves(tenant, events)
+        one = len(leaves) == 1 and not payloads
+        if one and self._ledger.append_one(tenant, leaves[0], durable=durable):
+            return
+        with self._writing(durable) as db:
+            tree = self._ledger.add(db, tenant, leaves)
+            for key, payload in (payloads or {}).items():
+                db.execute(
+                    "INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?)",
+                    (tree.no, key, payload.subject, payload.content),
+                )
+            if tree.frontier.size - tree.promised >= MAX_TAIL - 1:
+                self._ledger.promise(db, tree)
+
+    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+        rules.check_opening(approval, self.now())
+        leaves = rules.leaves(approval.tenant, events)
+        with self._writing() as db:
+            tree = self._ledger.tree(db, approval.tenant)
+            found = self._row(
+                db,
+                "SELECT * FROM approval WHERE tenant = ? AND call_id = ? AND digest = ?",
+                (tree.no, approval.call_id, approval.digest),
+            )
+            if found is not None:
+                return codec.load(approval.tenant, found)
+            epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+            approval = replace(approval, epoch=epoch, last_event=rules.last_event(approval, events))
+            record = codec.dump(approval)
+            tree = self._ledger.add(db, approval.tenant, leaves)
+            self._ledger.promise(db, tree)
+            version = self._ledger.next_version(db, tree)
+            if db.execute(
+                "SELECT 1 FROM approval WHERE tenant = ? AND id = ?", (tree.no, approval.id)
+            ).fetchone():
+                raise StoreError(f"an approval `{approval.id}` exists already for another call")
+            db.execute(_INSERT_APPROVAL, {**record, "tenant": tree.no, "version": version})
+        return approval
+
+    def approval(self, tenant: str, approval_id: str) -> Approval:
+        with self._database.read as db:
+            return self._approval(db, tenant, approval_id)
+
+    def approval_for_call(self, tenant: str, call_id: str, digest: str) -> Approval | None:
+        with self._database.read as db:
+            row = self._row(
+                db,
+                "SELECT a.* FROM approval a JOIN tenant t ON t.no = a.tenant"
+                " WHERE t.name = ? AND a.call_id = ? AND a.digest = ?",
+                (tenant, call_id, digest),
+            )
+        return None if row is None else codec.load(tenant, row)
+
+    def approvals(
+        self, tenant: str, *, states: Sequence[State] = (), limit: int = 100, prefix: str = ""
+    ) -> list[Approval]:
+        sql = "SELECT a.* FROM approval a JOIN tenant t ON t.no = a.tenant WHERE t.name = ?"
+        values: list[Any] = [tenant]
+        if states:
+            sql += f" AND a.state IN ({', '.join('?' * len(states))})"
+            values += [state.value for state in states]
+        if prefix:
+            sql += " AND substr(a.id, 1, ?) = ?"
+            values += [len(prefix), prefix]
+        with self._database.read as db:
+            rows = self._rows(db, f"{sql} ORDER BY a.opened_at, a.no LIMIT ?", (*values, limit))
+        return [codec.load(tenant, row) for row in rows]
+
+    def update_approval(self, tenant: str, approval_id: str, update: Update) -> Approval:
+        with self._writing() as db:
+            approval = self._approval(db, tenant, approval_id)
+            change = update(approval, self.now())
+            if change is None:
+                return approval
+            rules.check_update(approval, change.approval)
+            tree = self._ledger.add(db, tenant, rules.leaves(tenant, change.events))
+            self._ledger.promise(db, tree)
+            version = self._ledger.next_version(db, tree)
+            record = codec.dump(change.approval)
+            values = {name: record[name] for name in codec.MUTABLE}
+            db.execute(_UPDATE_APPROVAL, {**values, "tenant": tree.no, "id": approval_id, "version": version})
+        return change.approval
+
+    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+        now = self.now()
+        rules.leaves(tenant, events)
+        with self._writing() as db:
+            tree = self._ledger.tree(db, tenant)
+            claim = {
+                "tenant": tree.no,
+                "id": approval_id,
+                "digest": digest,
+                "now": to_micros(now),
+                "behind": BEHIND_US,
+                "last": rules.last_of(approval_id, events),
+            }
+            row = self._row(db, _CLAIM, claim)
+            if row is None:
+                approval = self._approval(db, tenant, approval_id)
+                epoch = str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+                erased = bool(
+                    db.execute(
+                        "SELECT erased FROM approval WHERE tenant = ? AND id = ?", (tree.no, approval_id)
+                    ).fetchone()[0]
+                )
+                refusal = rules.refusal(approval, digest, now, epoch, erased)
+            else:
+                chained = rules.chain(approval_id, events, row["prev_event"])
+                tree = self._ledger.add(db, tenant, rules.leaves(tenant, chained))
+                self._ledger.promise(db, tree)
+                self._ledger.next_version(db, tree)
+                return codec.load(tenant, row)
+        if refusal.state == "expired":
+            self.update_approval(tenant, approval_id, machine.expire)
+        raise refusal
+
+    def reserve(
+        self, tenant: str, reservations: Sequence[Reservation], events: Sequence[Event] = ()
+    ) -> str | None:
+        checked = rules.check_reservations(reservations)
+        leaves = rules.leaves(tenant, events)
+        now = to_micros(self.now())
+        try:
+            with self._writing() as db:
+                tree = self._ledger.tree(db, tenant)
+                for reservation in checked:
+                    if not reserve(db, tree.no, reservation, now):
+                        raise _Refused(reservation.key)
+                if leaves:
+                    self._ledger.promise(db, self._ledger.add(db, tenant, leaves))
+        except _Refused as refused:
+            return refused.key
+        return None
+
+    def payload(self, tenant: str, key: str) -> Payload | None:
+        with self._database.read as db:
+            found = db.execute(
+                "SELECT p.subject, p.content FROM payload p JOIN tenant t ON t.no = p.tenant"
+                " WHERE t.name = ? AND p.key = ? LIMIT 1",
+                (tenant, key),
+            ).fetchone()
+        return None if found is None else Payload(*found)
+
+    def erase(self, tenant: str, subject: str) -> int:
+        nothing = encode({})
+        with self._writing() as db:
+            found = db.execute("SELECT no FROM tenant WHERE name = ?", (tenant,)).fetchone()
+            if found is None:
+                return 0
+            number = found[0]
+            erased = db.execute(
+                "DELETE FROM payload WHERE tenant = ? AND subject = ?", (number, subject)
+            ).rowcount
+            erased += db.execute(
+                "UPDATE approval SET arguments = NULL, shown = ?, request = ?, erased = 1"
+                " WHERE tenant = ? AND erased = 0 AND coalesce(principal, agent) = ?",
+                (nothing, nothing, number, subject),
+            ).rowcount
+        with contextlib.suppress(StoreError), self._database.read as db:
+            # The old pages are in the write-ahead log too, until it is emptied: now, or when no reader needs
+            # them any more.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return erased
+
+    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
+        return 0, ()
+
+    def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:
+        with self._database.read as db:
+            found = db.execute("SELECT no, version FROM tenant WHERE name = ?", (tenant,)).fetchone()
+            if found is None:
+                return 0, frozenset()
+            if found[1] <= version:
+                return found[1], frozenset()
+            ids = db.execute(
+                "SELECT id FROM approval WHERE tenant = ? AND version > ?", (found[0], version)
+            ).fetchall()
+        return found[1], frozenset(row[0] for row in ids)
+
+    def events(
+        self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
+    ) -> Iterator[StoredEvent]:
+        return self._ledger.events(tenant, after=after, limit=limit, types=types)
+
+    def head(self, tenant: str) -> tuple[int, bytes]:
+        return self._ledger.head(tenant)
+
+    def tenants(self) -> list[str]:
+        with self._database.read as db:
+            return [row[0] for row in db.execute("SELECT name FROM tenant ORDER BY name").fetchall()]
+
+    def close(self) -> None:
+        with contextlib.suppress(StoreError):  # a store that can no longer be written can still be closed
+            self._ledger.finish()
+        self._database.close()
+
+    def _writing(self, durable: bool = True) -> Write:
+        return self._database.write if durable else self._database.write_fast
+
+    def _approval(self, db: sqlite3.Connection, tenant: str, approval_id: str) -> Approval:
+        row = self._row(
+            db,
+            "SELECT a.* FROM approval a JOIN tenant t ON t.no = a.tenant WHERE t.name = ? AND a.id = ?",
+            (tenant, approval_id),
+        )
+        if row is None:
+            raise NotFound(f"there is no approval `{approval_id}`")
+        return codec.load(tenant, row)
+
+    @staticmethod
+    def _rows(db: sqlite3.Connection, sql: str, values: Any) -> list[codec.Row]:
+        cursor = db.execute(sql, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _row(self, db: sqlite3.Connection, sql: str, values: Any) -> codec.Row | None:
+        return next(iter(self._rows(db, sql, values)), None)
+
+
+class _Refused(Exception):
+    """A reservation that would pass its limit; ends the transaction."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key

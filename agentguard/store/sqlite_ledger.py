@@ -1,0 +1,199 @@
+"""The ledger's tables in an SQLite store: appending to each tenant's Merkle tree, and reading it.
+
+The edge of each tree is kept in memory. Appending inserts at the number that follows it, in one statement
+where it can; a clash with another process's insert (the number is the primary key) is the sign to catch up.
+
+The head (`tenant.size`, `.peaks`, `.root`) is written with every change of an approval, every `MAX_TAIL`
+events and when the store is closed, and not with each event: a second page in each commit would cost a
+seventh of it. So whoever deletes the newest events is noticed by the head only behind it; every event that
+stands after the head is nevertheless bound to all before it by its own `edge`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from agentguard.errors import StoreUnavailable
+from agentguard.ledger.log import EMPTY_ROOT, Frontier
+from agentguard.store import rules
+from agentguard.store.database import Database
+from agentguard.store.protocol import StoredEvent
+
+__all__ = ["MAX_TAIL", "SQLiteLedger", "Tree"]
+
+MAX_TAIL: Final = 64
+"""Events of a tenant that may stand after its head."""
+
+_SHIFT: Final = 40
+_CHUNK: Final = 1000
+
+_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
+_PROMISE: Final = "UPDATE tenant SET size = ?, peaks = ?, root = ? WHERE no = ? AND size < ?"
+_HEAD: Final = "SELECT no, size, peaks, root FROM tenant WHERE name = ?"
+_TAIL: Final = "SELECT leaf, edge FROM event WHERE key > ? AND key < ? ORDER BY key"
+_NEXT_VERSION: Final = "UPDATE tenant SET version = version + 1 WHERE no = ? RETURNING version"
+
+
+class Tree:
+    """The edge of one tenant's tree as this process knows it; `promised` is the size of its head."""
+
+    __slots__ = ("frontier", "no", "promised")
+
+    def __init__(self, no: int, frontier: Frontier, promised: int) -> None:
+        self.no = no
+        self.frontier = frontier
+        self.promised = promised
+
+
+class SQLiteLedger:
+    """Used by `SQLiteStore` under the database's lock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._trees: dict[str, Tree] = {}
+        # INVARIANT: after a transaction that failed nothing is remembered of what it would have appended.
+        database.on_rollback = self._trees.clear
+
+    def append_one(self, tenant: str, leaf: rules.Leaf, *, durable: bool) -> bool:
+        """One event in one statement; False when it needs a transaction."""
+        with self._database.read as db:
+            tree = self._trees.get(tenant)
+            if tree is None or tree.frontier.size - tree.promised >= MAX_TAIL - 1:
+                return False
+            frontier = tree.frontier.copy()
+            frontier.add(leaf[3])
+            edge = frontier.edge()
+            self._database.set_full(db, durable)
+            try:
+                db.execute(_INSERT, ((tree.no << _SHIFT) + frontier.size, *leaf[:3], edge, leaf[3]))
+            except sqlite3.IntegrityError:
+                return False
+            tree.frontier = frontier
+        return True
+
+    def tree(self, db: sqlite3.Connection, tenant: str) -> Tree:
+        """The tenant's edge, read when we have none; in a transaction a new tenant is made."""
+        known = self._trees.get(tenant)
+        if known is not None:
+            return known
+        rules.check_tenant(tenant)
+        found: tuple[int, int, bytes, bytes] | None = db.execute(_HEAD, (tenant,)).fetchone()
+        if found is None:
+            no = db.execute(
+                "INSERT INTO tenant (name, size, peaks, root, version) VALUES (?, 0, x'', ?, 0) RETURNING no",
+                (tenant, EMPTY_ROOT),
+            ).fetchone()[0]
+            found = (no, 0, b"", EMPTY_ROOT)
+        frontier = _head(*found[1:])
+        if frontier is None:
+            raise StoreUnavailable(f"the ledger's head of `{tenant}` is damaged; `ledger verify` says more")
+        tree = Tree(found[0], frontier, frontier.size)
+        self._catch_up(db, tree)
+        self._trees[tenant] = tree
+        return tree
+
+    def add(self, db: sqlite3.Connection, tenant: str, leaves: Sequence[rules.Leaf]) -> Tree:
+        """Insert events inside a transaction; when that fails, the edge is forgotten."""
+        tree = self.tree(db, tenant)
+        for attempt in (1, 2, 3):
+            base = tree.no << _SHIFT
+            frontier = tree.frontier.copy()
+            rows = []
+            for id_, type_, at, leaf in leaves:
+                frontier.add(leaf)
+                rows.append((base + frontier.size, id_, type_, at, frontier.edge(), leaf))
+            try:
+                if len(rows) == 1:
+                    db.execute(_INSERT, rows[0])
+                elif rows:
+                    db.executemany(_INSERT, rows)
+                break
+            except sqlite3.IntegrityError:
+                # Others appended. Their first number is our first, so nothing of ours is there yet.
+                if attempt == 3:
+                    raise
+                if attempt == 2 or not self._catch_up(db, tree):
+                    self._trees.clear()
+                    tree = self.tree(db, tenant)
+        if rows:
+            tree.frontier = frontier
+        return tree
+
+    def _catch_up(self, db: sqlite3.Connection, tree: Tree) -> bool:
+        """Take in what others appended; False when it does not follow from what we know."""
+        base = tree.no << _SHIFT
+        edge: bytes | None = None
+        frontier = tree.frontier.copy()
+        for leaf, after in db.execute(_TAIL, (base + frontier.size, base + (1 << _SHIFT))):
+            frontier.add(leaf)
+            edge = after
+        if edge is None:
+            return False
+        tree.frontier = frontier
+        return frontier.edge() == edge
+
+    def promise(self, db: sqlite3.Connection, tree: Tree) -> None:
+        """Move the head to the end of what was added."""
+        frontier = tree.frontier
+        db.execute(_PROMISE, (frontier.size, frontier.to_bytes(), frontier.root(), tree.no, frontier.size))
+        tree.promised = frontier.size
+
+    def finish(self) -> None:
+        """Move every head to the end of its tree; for closing."""
+        if any(tree.frontier.size > tree.promised for tree in list(self._trees.values())):
+            with self._database.write as db:
+                for tree in self._trees.values():
+                    self.promise(db, tree)
+
+    def next_version(self, db: sqlite3.Connection, tree: Tree) -> int:
+        """The version of a change to one of the tenant's approvals."""
+        return int(db.execute(_NEXT_VERSION, (tree.no,)).fetchone()[0])
+
+    def events(
+        self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
+    ) -> Iterator[StoredEvent]:
+        with self._database.read as db:
+            found = db.execute("SELECT no FROM tenant WHERE name = ?", (tenant,)).fetchone()
+        if found is None:
+            return
+        base = found[0] << _SHIFT
+        sql = "SELECT key, id, type, at, leaf, edge FROM event WHERE key > ? AND key < ?"
+        if types:
+            sql += f" AND type IN ({', '.join('?' * len(types))})"
+        last, left = base + max(0, after), limit
+        while left is None or left > 0:
+            chunk = _CHUNK if left is None else min(_CHUNK, left)
+            with self._database.read as db:
+                rows = db.execute(
+                    f"{sql} ORDER BY key LIMIT ?", (last, base + (1 << _SHIFT), *types, chunk)
+                ).fetchall()
+            for key, id_, type_, at, leaf, edge in rows:
+                yield StoredEvent(key - base, id_, type_, rules.parse_instant(at), leaf, edge)
+            if len(rows) < chunk:
+                return
+            last = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def head(self, tenant: str) -> tuple[int, bytes]:
+        with self._database.read as db:
+            found = db.execute(_HEAD, (tenant,)).fetchone()
+            if found is None:
+                return 0, EMPTY_ROOT
+            frontier = _head(*found[1:])
+            if frontier is None:
+                return found[1], b""
+            base = found[0] << _SHIFT
+            for leaf, _ in db.execute(_TAIL, (base + frontier.size, base + (1 << _SHIFT))):
+                frontier.add(leaf)
+        return frontier.size, frontier.root()
+
+
+def _head(size: int, peaks: bytes, root: bytes) -> Frontier | None:
+    """The tree that a head describes; None when it contradicts itself."""
+    try:
+        frontier = Frontier.from_bytes(size, peaks)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return frontier if frontier.root() == root else None

@@ -1,0 +1,31 @@
+"""Counters with many takings are merged, and a merged counter never gives back early."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from pathlib import Path
+
+from agentguard.store import Reservation, open_store
+from agentguard.store.counters import MAX_ROWS, SLOTS
+from tests.store.support import FakeClock
+
+
+def test_a_counter_has_a_bounded_number_of_rows_T61(tmp_path: Path) -> None:
+    """Far more takings than rows, and the limit holds throughout."""
+    clock = FakeClock()
+    store = open_store(f"sqlite:///{tmp_path}/a.db", clock=clock)
+    connection: sqlite3.Connection = store._database.current()  # type: ignore[attr-defined]
+    connection.execute("PRAGMA synchronous = OFF")
+    store._database.set_full = lambda *_: None  # type: ignore[attr-defined]
+    wanted = MAX_ROWS + 600
+    for _ in range(wanted):
+        assert store.reserve("default", [Reservation("a", 1, wanted, window_s=3600)]) is None
+        clock.at += dt.timedelta(microseconds=64_064)
+    assert store.reserve("default", [Reservation("a", 1, wanted, window_s=3600)]) == "a"
+    rows = connection.execute("SELECT count(*), sum(amount) FROM counter").fetchone()
+    assert rows[0] <= MAX_ROWS + 64
+    assert rows[1] == wanted
+    clock.advance(3600 + 3600 / SLOTS)
+    assert store.reserve("default", [Reservation("a", wanted, wanted, window_s=3600)]) is None
+    store.close()
