@@ -31,6 +31,7 @@ __all__ = [
     "ToolEntry",
     "check_access",
     "find_config",
+    "guard_options",
     "load_config",
     "load_tool_facts",
     "read_config",
@@ -178,6 +179,41 @@ def load_tool_facts(path: str | os.PathLike[str]) -> Mapping[str, ToolEntry]:
     if findings:
         raise _refused(path, findings)
     return tools
+
+
+def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The keyword arguments of `Guard` that a configuration file describes.
+
+    Raises:
+        ConfigurationError: the file, a policy or the directory is refused, or anybody may change one.
+    """
+    from agentguard.policy import Snapshot, read_files
+
+    config = load_config(path)
+    named = [near(policies) for policies in config.policies]
+    others = [near(other) for other in (config.directory, config.tools) if other is not None]
+    loose = check_access(dict.fromkeys([*named, *read_files(named).names, *others]))
+    if loose:
+        raise _refused(path, loose)
+    return {
+        "snapshot": Snapshot.load(named, default=config.default),
+        "store": config.store,
+        "directory": config.directory,
+        "tool_facts": config.tools,
+        "environment": config.environment,
+        "tenant": config.tenant,
+        "record": config.record,
+        "pause": config.pause,
+        "strict": config.strict,
+    }
+
+
+def near(path: Path) -> str:
+    """A path as people know it: relative to the working folder when it lies in it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return os.fspath(path)
 
 
 def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Finding]]:

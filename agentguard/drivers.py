@@ -48,17 +48,17 @@ log = logging.getLogger("agentguard")
 class Active:
     """A guarded call that is running: a guarded function it runs with the same arguments is the same call."""
 
-    __slots__ = ("digest", "guard", "tool", "used")
+    __slots__ = ("canonical", "guard", "tool", "used")
 
-    def __init__(self, guard: Guard, tool: str, digest: str) -> None:
+    def __init__(self, guard: Guard, tool: str, canonical: bytes) -> None:
         self.guard = guard
         self.tool = tool
-        self.digest = digest
+        self.canonical = canonical
         self.used = False
 
     def take(self, guard: Guard, tool: str, frozen: Frozen) -> bool:
         """True once, for the same tool with the same arguments."""
-        if self.used or self.guard is not guard or self.tool != tool or self.digest != frozen.digest:
+        if self.used or self.guard is not guard or self.tool != tool or self.canonical != frozen.canonical:
             return False
         self.used = True
         return True
@@ -76,7 +76,7 @@ def perform(guard: Guard, op: Operation) -> Any:
             op.done = True
             return None
         case Buffer():
-            guard.recorder.add(op.events, op.payloads)
+            guard.recorder.add(op.make)
             op.done = True
             return None
         case Open():
@@ -147,7 +147,7 @@ def drive_sync(guard: Guard, flow: Flow, tool: str, run: Callable[[dict[str, Any
     """Run a whole call on this thread."""
     step = advance(guard, flow)
     while type(step) is Run:
-        token = active.set(Active(guard, tool, step.frozen.digest))
+        token = active.set(Active(guard, tool, step.frozen.canonical))
         try:
             value, error = run(step.arguments), None
         except BaseException as raised:
@@ -164,7 +164,7 @@ async def drive(guard: Guard, flow: Flow, tool: str, run: Callable[[dict[str, An
     while type(step) is Run:
         value: Any = None
         error: BaseException | None = None
-        token = active.set(Active(guard, tool, step.frozen.digest))
+        token = active.set(Active(guard, tool, step.frozen.canonical))
         try:
             value = await run(step.arguments)
         except GeneratorExit:

@@ -14,7 +14,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
@@ -30,7 +30,7 @@ from agentguard.errors import (
 )
 from agentguard.ids import uuid7
 from agentguard.ledger import events
-from agentguard.operations import Buffer, Failed, Fetch, Operation, Record, Run, Take
+from agentguard.operations import Batch, Buffer, Failed, Fetch, Operation, Record, Run, Take
 from agentguard.paths import assign
 from agentguard.redact import redact
 from agentguard.session import Pause, Session
@@ -55,7 +55,8 @@ class Call:
     """One intended call, as an interceptor hands it over.
 
     `problem` is what binding the arguments already found wrong. `streams` says that the tool yields its
-    result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now.
+    result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now. `fresh`
+    says that the guard itself made the call id, for this one decision.
     """
 
     tool: Tool
@@ -66,7 +67,7 @@ class Call:
     problem: Exception | None = None
     streams: bool = False
     digest: str = ""
-    outer: bool = field(default=False)
+    fresh: bool = False
 
 
 def call_flow(guard: Guard, call: Call) -> Flow:
@@ -104,21 +105,28 @@ def call_flow(guard: Guard, call: Call) -> Flow:
     if call.digest != tool.digest:
         reason = "the tool's code is not what was registered; something replaced it"
         yield from _refuse(guard, call, request, "definition", reason, "ask_operator", frozen)
-    if session.tripped(tool.name, frozen.digest):
+    if session.tripping and session.tripped(tool.name, frozen.digest):
         reason = "this exact call was denied several times already, so nobody is asked again"
         yield from _refuse(guard, call, request, "breaker", reason, "never", frozen)
     session.count(call.call_id)
     snapshot = guard.snapshot
-    request = yield from fetch(guard, snapshot, request)
-    decided = yield from _decide(guard, call, snapshot, request, frozen)
-    decision, request, final = yield from _constrain(guard, call, decided, request, frozen)
+    if guard.providers:
+        request = yield from fetch(guard, snapshot, request)
+    try:
+        decision = snapshot.decide(request)
+    except Exception as error:
+        decision = yield from _undecided(guard, call, request, frozen, error)
+    final = frozen
+    if decision.obligations:
+        decision, request, final = yield from _constrain(guard, call, decision, request, frozen)
     if decision.effect is Effect.STEP_UP:
         from agentguard.stepping import step_up
 
         return (yield from step_up(guard, call, request, decision, frozen, final))
     if decision.effect is Effect.DENY:
         yield from _deny(guard, call, request, decision, frozen)
-    decision = yield from take(guard, call, snapshot, request, decision, frozen)
+    if decision.obligations:
+        decision = yield from take(guard, call, snapshot, request, decision, frozen)
     return (yield from _record_and_run(guard, call, request, decision, frozen, final))
 
 
@@ -189,23 +197,21 @@ def fetch(
     return replace(request, supplied=supplied, **changes)
 
 
-def _decide(
+def decide(
     guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, frozen: Frozen
 ) -> Generator[Operation, Any, Decision]:
+    """The core's answer; a core that fails is a denial."""
     try:
         return snapshot.decide(request)
     except Exception as error:
-        kind = type(error).__name__
-    yield from _refuse(
-        guard,
-        call,
-        request,
-        "error",
-        "the policies could not be evaluated",
-        "ask_operator",
-        frozen,
-        error=kind,
-    )
+        return (yield from _undecided(guard, call, request, frozen, error))
+
+
+def _undecided(
+    guard: Guard, call: Call, request: ContextRequest, frozen: Frozen, error: Exception
+) -> Generator[Operation, Any, Decision]:
+    reason, kind = "the policies could not be evaluated", type(error).__name__
+    yield from _refuse(guard, call, request, "error", reason, "ask_operator", frozen, error=kind)
     raise AssertionError("refused")
 
 
@@ -316,31 +322,40 @@ def payloads(guard: Guard, request: ContextRequest, *kept: tuple[str, Frozen]) -
 def _record_and_run(
     guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
 ) -> Flow:
-    decision_id = uuid7()
-    hmac = guard.hmac(frozen.canonical)
-    used = hmac if final is frozen else guard.hmac(final.canonical)
-    arguments = yield from _thaw(guard, call, request, final)
-    written = happened(guard, request, decision, decision_id, hmac, runs=True)
-    kept = payloads(guard, request, (hmac, frozen), (used, final))
-    batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
-    record: Buffer | Record = Buffer(written, kept) if batched else Record(written, kept)
+    try:
+        arguments = final.thaw()
+    except Exception:
+        arguments = yield from _thaw(guard, call, request, final)
+    decision_id = call.call_id if call.fresh else uuid7()
 
-    def ended(status: events.Status, started: int, error: str | None) -> Event:
-        return events.outcome(
-            id=uuid7(),
-            tenant=guard.tenant,
-            at=guard.now(),
-            request=request,
-            decision_id=decision_id,
-            status=status,
-            args_hmac=used,
-            duration_us=(time.perf_counter_ns() - started) // 1000,
-            error=error,
-        )
+    def decided() -> Batch:
+        hmac = guard.hmac(frozen.canonical)
+        written = happened(guard, request, decision, decision_id, hmac, runs=True)
+        if final is frozen:
+            return written, payloads(guard, request, (hmac, frozen))
+        return written, payloads(guard, request, (hmac, frozen), (guard.hmac(final.canonical), final))
+
+    batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
+    record: Buffer | Record = Buffer(decided) if batched else Record(*decided())
 
     def settle(status: events.Status, started: int, error: str | None) -> Operation:
-        event = ended(status, started, error)
-        return Buffer((event,)) if batched else Record((event,), durable=False)
+        at, duration = guard.now(), (time.perf_counter_ns() - started) // 1000
+
+        def ended() -> Batch:
+            outcome = events.outcome(
+                id=uuid7(),
+                tenant=guard.tenant,
+                at=at,
+                request=request,
+                decision_id=decision_id,
+                status=status,
+                args_hmac=guard.hmac(final.canonical),
+                duration_us=duration,
+                error=error,
+            )
+            return (outcome,), {}
+
+        return Buffer(ended) if batched else Record(ended()[0], durable=False)
 
     started = time.perf_counter_ns()
     try:
@@ -378,9 +393,9 @@ def run(
         yield from quietly(settle(status, started, type(error).__name__.strip("_")))
         return Failed(error)
     yield from quietly(settle("succeeded", started, None))
-    hidden = [item for item in decision.obligations if isinstance(item, RedactResult)]
-    for item in hidden:
-        result = redact(result, item.paths)
+    for item in decision.obligations:
+        if isinstance(item, RedactResult):
+            result = redact(result, item.paths)
     if call.session is not None and not call.streams:
         untrusted = call.tool.facts.get("untrusted_output") is True
         call.session.observe(

@@ -417,6 +417,7 @@ class Guard:
             pause=session.pause if session is not None else self.pause,
             problem=problem,
             streams=streams,
+            fresh=True,
             digest=tool.digest if self._same_code(tool, function) else "changed",
         )
         return call_flow(self, call), _runner(function, binder, injected, None)
@@ -446,16 +447,17 @@ class Guard:
         call_id: str | None = None,
         pause: Pause | None = None,
         session: Session | None = None,
+        problem: Exception | None = None,
     ) -> R:
         """Guard one call of any tool: for adapters. `run` gets the arguments that were decided on.
 
         With the same `call_id` a framework may come here again after a pause: the approval is found, not
-        asked for twice.
+        asked for twice. `problem` is what the adapter found wrong with the call: it is denied and recorded.
 
         Raises:
             ToolCallDenied, ApprovalPending, OutcomeUnknown.
         """
-        flow, known = self._flow(tool, arguments, call_id, pause, session)
+        flow, known = self._flow(tool, arguments, call_id, pause, session, problem)
         result: R = drive_sync(self, flow, known.name, run)
         return result
 
@@ -468,9 +470,10 @@ class Guard:
         call_id: str | None = None,
         pause: Pause | None = None,
         session: Session | None = None,
+        problem: Exception | None = None,
     ) -> R:
         """The same as `call`, for a coroutine function."""
-        flow, known = self._flow(tool, arguments, call_id, pause, session)
+        flow, known = self._flow(tool, arguments, call_id, pause, session, problem)
         result: R = await drive(self, flow, known.name, run)
         return result
 
@@ -481,6 +484,7 @@ class Guard:
         call_id: str | None,
         pause: Pause | None,
         session: Session | None,
+        problem: Exception | None = None,
     ) -> tuple[Flow, Tool]:
         known = self._tools.get(tool) if isinstance(tool, str) else tool
         if known is None:
@@ -492,6 +496,7 @@ class Guard:
             session=session,
             call_id=call_id or uuid7(),
             pause=pause or (session.pause if session is not None else self.pause),
+            problem=problem,
             digest=known.digest,
         )
         return call_flow(self, call), known
@@ -553,7 +558,7 @@ class Guard:
 
         value: Any = None
         error: BaseException | None = None
-        token = active.set(Active(self, name, step.frozen.digest))
+        token = active.set(Active(self, name, step.frozen.canonical))
         try:
             value = await run(step.arguments)
         except BaseException as raised:
@@ -578,7 +583,7 @@ class Guard:
                 from agentguard.drivers import Active
 
                 value, error = None, None
-                token = active.set(Active(self, holder["tool"].name, step.frozen.digest))
+                token = active.set(Active(self, holder["tool"].name, step.frozen.canonical))
                 try:
                     value = holder["run"](step.arguments)
                 except BaseException as raised:

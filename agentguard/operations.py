@@ -7,7 +7,7 @@ knows which it was.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from agentguard.stepup.model import Approval
 from agentguard.store.protocol import Event, Payload, Reservation, Update
 
 __all__ = [
+    "Batch",
     "Buffer",
     "Change",
     "Claim",
@@ -53,12 +54,16 @@ class Record:
     done: bool = False
 
 
+Batch = tuple[Sequence[Event], Mapping[str, Payload]]
+"""Events with the erasable payloads they refer to."""
+
+
 @dataclass(slots=True)
 class Buffer:
-    """Hand events to the batched recorder: for read-only calls without obligations."""
+    """Hand a record to the batched recorder, which writes it out from immutable parts when it comes to it:
+    for read-only calls without obligations."""
 
-    events: Sequence[Event]
-    payloads: Mapping[str, Payload] = field(default_factory=dict)
+    make: Callable[[], Batch]
     done: bool = False
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import StoreError
 from agentguard.ids import uuid7
 from agentguard.ledger import events
+from agentguard.operations import Batch
 from agentguard.store.protocol import Event, Payload
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Recorder:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._writer = uuid7()
-        self._events: list[Event] = []
-        self._payloads: dict[str, Payload] = {}
+        self._pending: list[Callable[[], Batch]] = []
         self._count = 0
         self._open = False
         self._closed = False
@@ -53,14 +53,14 @@ class Recorder:
         self._condition = threading.Condition()
         self._writing = threading.Lock()
 
-    def add(self, written: Sequence[Event], payloads: Mapping[str, Payload]) -> None:
-        """Take events; blocks when the buffer is full.
+    def add(self, make: Callable[[], Batch]) -> None:
+        """Take a record, to be written out later by `make`; blocks when the buffer is full.
 
         Raises:
             StoreError: the last write failed, or the recorder is closed; the call must not run.
         """
         if os.getpid() != self._pid:
-            self._reset()  # a forked child must not write its parent's events again
+            self._reset()  # a forked child must not write its parent's records again
         if self._closed:
             raise StoreError("the guard is closed")
         if self._failure is not None:
@@ -68,13 +68,11 @@ class Recorder:
         if not self._open:
             self._begin()
         with self._condition:
-            first = not self._events
-            self._events.extend(written)
-            self._payloads.update(payloads)
-            full = len(self._events) >= LIMIT
-            if first:
+            pending = self._pending
+            pending.append(make)
+            if len(pending) == 1:
                 self._condition.notify()
-        if full:
+        if len(pending) >= LIMIT:
             self.flush()
 
     def _begin(self) -> None:
@@ -89,7 +87,7 @@ class Recorder:
         window = self._window_ms / 1000
         while not self._closed:
             with self._condition:
-                while not self._events and not self._closed:
+                while not self._pending and not self._closed:
                     self._condition.wait()
                 self._condition.wait_for(lambda: self._closed, timeout=window)
             try:
@@ -106,17 +104,21 @@ class Recorder:
         """
         with self._writing:
             with self._condition:
-                events_, payloads = self._events, self._payloads
-                self._events, self._payloads = [], {}
-            if not events_:
+                taken, self._pending = self._pending, []
+            if not taken:
                 self._failure = None
                 return
+            events_: list[Event] = []
+            payloads: dict[str, Payload] = {}
             try:
+                for make in taken:
+                    written, kept = make()
+                    events_.extend(written)
+                    payloads.update(kept)
                 self._store.append(self._tenant, events_, payloads=payloads)
             except Exception as error:
                 with self._condition:
-                    self._events = events_ + self._events
-                    self._payloads = {**payloads, **self._payloads}
+                    self._pending = taken + self._pending
                 self._failure = error
                 raise
             self._count += len(events_)

@@ -140,6 +140,11 @@ class Session:
             if len(self._denied) < _TRACKED:
                 self._denied[tool, args_digest] += 1
 
+    @property
+    def tripping(self) -> bool:
+        """Whether anything was denied yet."""
+        return bool(self._denied)
+
     def tripped(self, tool: str, args_digest: str) -> bool:
         """Whether this exact call was denied three times already: nobody is asked about it again."""
         return self._denied[tool, args_digest] >= _BREAKER_AFTER if self._denied else False

@@ -28,10 +28,10 @@ from agentguard.flow import (
     Call,
     Flow,
     _constrain,
-    _decide,
     _refuse,
     _thaw,
     _unrecorded,
+    decide,
     fetch,
     happened,
     payloads,
@@ -208,7 +208,7 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
         changed = "the tool's definition" if call.digest != approval.tool_digest else "the call"
         yield from _supersede(call, approval, f"{changed} is not what was approved", "agentguard/approval")
     request = yield from fetch(guard, snapshot, request)
-    again = yield from _decide(guard, call, snapshot, request, final)
+    again = yield from decide(guard, call, snapshot, request, final)
     match = again.deciding
     rule = match.name if match is not None else "agentguard/default"
     if again.effect is Effect.DENY:

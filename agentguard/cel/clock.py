@@ -18,7 +18,7 @@ _OFFSET: Final = re.compile(r"([+-]?)([0-9]{1,2}):([0-9]{2})")
 _ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 
 
-def local(moment: Timestamp, zone: str | None) -> datetime:
+def local(context: Context, moment: Timestamp, zone: str | None) -> datetime:
     """The wall clock at ``moment`` in ``zone`` (a name of the IANA database or ``+02:00``)."""
     utc = moment.to_datetime()
     if zone is None or zone == "UTC":
@@ -31,6 +31,7 @@ def local(moment: Timestamp, zone: str | None) -> datetime:
             return utc.astimezone(timezone(-span if sign == "-" else span))
         if len(zone) > 64 or _ZONE.fullmatch(zone) is None:
             raise ZoneInfoNotFoundError
+        context.charge(100)  # an unknown name is looked for on the disk
         return utc.astimezone(ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise CelError("unknown time zone: write it as `Europe/Berlin` or `+02:00`") from None
@@ -40,7 +41,7 @@ def local(moment: Timestamp, zone: str | None) -> datetime:
 
 def _part(name: str, read: Callable[[datetime], int]) -> Function:
     def call(context: Context, moment: Timestamp, zone: str | None = None) -> int:
-        return read(local(moment, zone))
+        return read(local(context, moment, zone))
 
     return member(name, call, Timestamp, str, optional=1)
 
@@ -50,7 +51,7 @@ def _either(name: str, read: Callable[[datetime], int], span: Callable[[int], in
 
     def call(context: Context, value: Timestamp | Duration, zone: str | None = None) -> int:
         if isinstance(value, Timestamp):
-            return read(local(value, zone))
+            return read(local(context, value, zone))
         if zone is not None:
             raise overload(name, value, zone)
         return span(value.ns)

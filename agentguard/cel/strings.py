@@ -34,10 +34,12 @@ def _work(context: Context, text: str) -> None:
 
 
 def _starts_with(context: Context, text: str, prefix: str) -> bool:
+    _work(context, prefix)
     return text.startswith(prefix)
 
 
 def _ends_with(context: Context, text: str, suffix: str) -> bool:
+    _work(context, suffix)
     return text.endswith(suffix)
 
 

@@ -68,7 +68,7 @@ def root(
         typer.Option(
             "--config",
             metavar="FILE",
-            help="The configuration for every command; default: AGENTGUARD_CONFIG, then agentguard.yaml here.",
+            help="The configuration; default: AGENTGUARD_CONFIG, then agentguard.yaml in this folder.",
         ),
     ] = None,
     version: Annotated[
@@ -100,7 +100,7 @@ app.add_typer(ledger.app, name="ledger")
 
 
 def run() -> None:
-    """The entry point; what nobody foresaw ends with one line, or a traceback if `AGENTGUARD_TRACEBACK` is set."""
+    """The entry point; what nobody foresaw ends in two lines; `AGENTGUARD_TRACEBACK` shows it all."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

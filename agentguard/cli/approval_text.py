@@ -20,7 +20,7 @@ __all__ = [
 
 SHORT: Final = 9
 """Characters of an approval's id in a command: unique in practice, and checked."""
-_HARM: Final = ("writes", "destructive", "external")
+_HARM: Final = {"writes": "writes", "destructive": "destroys", "external": "reaches outside"}
 
 
 def answer_command(approval: Approval, verdict: str = "approve") -> str:
@@ -65,11 +65,11 @@ def stakes(approval: Approval) -> str:
     if "untrusted" in labels:
         parts.append("UNTRUSTED content was read in this session")
     parts += [f"label {visible(label)}" for label in labels if label != "untrusted"]
-    does = [name for name in _HARM if facts.get(name) is True]
+    does = [text for name, text in _HARM.items() if facts.get(name) is True]
     if facts.get("read_only") is True:
-        does.append("read-only (declared)")
+        does.append("only reads (declared)")
     if does:
-        parts.append("the tool is " + ", ".join("writing" if name == "writes" else name for name in does))
+        parts.append(f"the tool {', '.join(does)}")
     if scopes := _list(shown.get("secrets")):
         parts.append("uses " + ", ".join(visible(str(scope)) for scope in scopes))
     if shown.get("environment"):

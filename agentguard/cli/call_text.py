@@ -15,7 +15,7 @@ from agentguard.canonical import digest, encode
 from agentguard.cli.safe_text import quoted, visible, visible_lines
 from agentguard.stepup.model import Approval
 
-__all__ = ["Argument", "arguments", "call_line", "full_lines", "sensitive"]
+__all__ = ["Argument", "arguments", "barred", "call_line", "full_lines", "sensitive"]
 
 LONG: Final = 120
 """Characters of a value that are shown without cutting."""
@@ -27,11 +27,15 @@ _EMPTY_LINES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument: `value` is the canonical tree, `short` fits a line, `full` shows everything on one."""
+    """One argument: `value` is the canonical tree, `full` all of it on one line.
+
+    Where it is cut or masked, `short` has its two ends and `brief` its size only.
+    """
 
     name: str
     kind: str
     value: Any
+    brief: str
     short: str
     full: str
     cut: bool
@@ -67,23 +71,25 @@ def _argument(name: str, value: Any, masked: bool) -> Argument:
     full = _text(value)
     size = _size(value, full)
     if masked:
-        return Argument(visible(name), _kind(value), value, f"*** <{size}, sensitive>", full, True, True)
+        hidden = f"*** <{size}, sensitive>"
+        return Argument(visible(name), _kind(value), value, hidden, hidden, full, True, True)
     raw = value if isinstance(value, str) else full
     if len(full) <= LONG and len(raw) <= LONG:
-        return Argument(visible(name), _kind(value), value, full, full, False, False)
+        return Argument(visible(name), _kind(value), value, full, full, full, False, False)
     if isinstance(value, str):
         ends = f"{quoted(value[:_HEAD])} … {quoted(value[-_TAIL:])}"
     else:
         ends = f"{full[:_HEAD]} … {full[-_TAIL:]}"
     mark = digest(encode(value)).removeprefix("sha256:")[:12]
-    return Argument(visible(name), _kind(value), value, f"{ends} <{size}, sha256 {mark}>", full, True, False)
+    short = f"{ends} <{size}, sha256 {mark}>"
+    return Argument(visible(name), _kind(value), value, f"<{size}>", short, full, True, False)
 
 
 def call_line(tool: str, shown: list[Argument] | None, *, limit: int = 400) -> str:
-    """The call in one line, such as `send(to="ana@example.com", body="..." <1,204 characters>)`."""
+    """The call in one line, such as `send(to="ana@example.com", body=<1,204 characters>)`."""
     if shown is None:
         return f"{visible(tool)}(<the arguments were erased>)"
-    text = f"{visible(tool)}({', '.join(f'{one.name}={one.short}' for one in shown)})"
+    text = f"{visible(tool)}({', '.join(f'{one.name}={one.brief}' for one in shown)})"
     return text if len(text) <= limit else f"{visible(tool)}({len(shown)} arguments, below)"
 
 
@@ -103,6 +109,17 @@ def full_lines(one: Argument) -> list[str]:
         empty = 0
         lines.append(line)
     return lines[:-1]
+
+
+def barred(one: Argument, width: int) -> list[str]:
+    """A value in full, in lines of `width` columns, each behind a bar that nothing in the value can fake."""
+    from rich.cells import chop_cells
+
+    found: list[str] = []
+    for line in full_lines(one):
+        for number, part in enumerate(chop_cells(line, max(20, width - 2)) or [""]):
+            found.append(f"{'┆' if number else '│'} {part}")
+    return found
 
 
 def _size(value: Any, full: str) -> str:

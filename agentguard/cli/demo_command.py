@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,7 +39,7 @@ def demo(
       agentguard demo --json | python -m json.tool
     """
     try:
-        from agentguard.cli import demo as demonstration
+        demonstration = importlib.import_module("agentguard.cli.demo")
     except ImportError as error:
         fail(f"the demo needs its frameworks ({error}); run `pip install 'agentguard[all]'`")
     demonstration.demo(approve, as_json, model, keep)

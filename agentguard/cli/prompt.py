@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from agentguard.cli import approval_text as about
 from agentguard.cli.answers import END, LATE, STOPPED, Line, Lines, StreamLines, standard_input
-from agentguard.cli.call_text import Argument, arguments, call_line, full_lines, sensitive
+from agentguard.cli.call_text import Argument, arguments, barred, call_line, sensitive
 from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import ago, console, fields
 from agentguard.errors import AgentGuardError, StoreError
@@ -103,10 +103,12 @@ class _Asking:
             self.out.print()
             self.vote("deny", "rejected at the terminal (interrupted)")
 
-    def line(self, text: str, style: str = "") -> None:
+    def line(self, text: str, style: str = "", indent: int = 0) -> None:
+        """A paragraph; what is folded stays indented, so that no value can pass for a line of ours."""
+        from rich.padding import Padding
         from rich.text import Text
 
-        self.out.print(Text(text, style=style, overflow="fold"))
+        self.out.print(Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, indent), expand=False))
 
     def show(self, shown: list[Argument] | None) -> None:
         approval, now = self.approval, self.clock()
@@ -118,7 +120,7 @@ class _Asking:
             f"APPROVAL  {visible(approval.id[: about.SHORT])}{first}{at}   {about.deadline(approval, now)}",
             "bold yellow",
         )
-        self.line(f"  {call_line(approval.tool, shown, limit=self.out.width * 3)}", "bold")
+        self.line(call_line(approval.tool, shown), "bold", indent=2)
         rows: list[tuple[str, str, str]] = []
         if shown and (any(one.cut for one in shown) or len(shown) > 1):
             for one in shown:
@@ -135,16 +137,10 @@ class _Asking:
         """Everything in full; each line of a value stands behind a bar that nothing in it can fake."""
         self.out.rule("all arguments in full", style="dim")
         for one in shown:
-            kind = f"{one.kind}, {'sensitive, ' if one.masked else ''}{len(one.full):,} characters as shown"
-            self.line(f"{one.name}  ({kind})", "bold")
-            for text in full_lines(one):
-                self.bar(text)
+            self.line(f"{one.name}  ({one.kind}{', sensitive' if one.masked else ''})", "bold")
+            for text in barred(one, self.out.width - 4):
+                self.line(text, indent=2)
         self.out.rule(style="dim")
-
-    def bar(self, text: str) -> None:
-        room = max(20, self.out.width - 6)
-        for start in range(0, max(len(text), 1), room):
-            self.line(f"  {'│' if not start else '┆'} {text[start : start + room]}")
 
     def ask(self, shown: list[Argument] | None, lines: Lines) -> Verdict | None:
         """The answer; None when it is no longer wanted."""
@@ -169,7 +165,7 @@ class _Asking:
                 return "deny"
             if word in VIEW and shown:
                 self.view(shown)
-                self.line(f"  {call_line(self.approval.tool, shown, limit=self.out.width * 3)}", "bold")
+                self.line(call_line(self.approval.tool, shown), "bold", indent=2)
             else:
                 self.line("Please answer `approve`, `reject` or `view`; anything unclear is no approval.")
         self.line(f"{MOST_ANSWERS} answers without a decision: rejected.")

@@ -19,7 +19,9 @@ _PLAIN: Final = re.compile(r"[ -~]*")
 _NAMED: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _BLANK: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
 """Characters that are letters or signs by their category, and show nothing."""
-_PUNCTUATION: Final = frozenset("\u2044\u2215\u2216\u29f8\u29f9\u2236\ua789\u01c3\u2024\u02bc\u02b9\u2039\u203a")
+_PUNCTUATION: Final = frozenset(
+    "\u2044\u2215\u2216\u29f8\u29f9\u2236\ua789\u01c3\u2024\u02bc\u02b9\u2039\u203a"
+)
 """Slashes, colons, dots and marks that are not the ones of ASCII."""
 _COMMON: Final = frozenset("\u2026\u2122\u00aa\u00ba\u00b2\u00b3\u00b9")
 """Characters of ordinary prose that would count as other spellings of ASCII."""
@@ -61,12 +63,12 @@ _ESCAPED: Final = '\\"'
 
 
 def _shown(text: str, escaped: str) -> str:
-    if _PLAIN.fullmatch(text) and not any(char in text for char in escaped):
+    if _PLAIN.fullmatch(text) and not any(mark in text for mark in (*escaped, "[U+")):
         return text
     foreign = _foreign(text)
     parts: list[str] = []
     for index, char in enumerate(text):
-        if char in escaped:
+        if char in escaped or (escaped and text.startswith("[U+", index)):
             parts.append("\\" + char)
         elif " " <= char <= "~":
             parts.append(char)

@@ -27,7 +27,6 @@ __all__ = [
     "TenantOption",
     "configuration",
     "find_approval",
-    "near",
     "open_people",
     "open_records",
     "policies_of",
@@ -66,20 +65,13 @@ def configuration(ctx: typer.Context, named: Path | None) -> Config:
     return Config(policies=(), default=Default())
 
 
-def near(path: Path) -> str:
-    """A path as people know it: relative to the working folder when it lies in it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return os.fspath(path)
-
-
 def policies_of(config: Config, paths: Sequence[Path] = ()) -> Files:
     """The policy files that are named, else those of the configuration.
 
     Raises:
         ConfigurationError: nothing is named anywhere.
     """
+    from agentguard.config import near
     from agentguard.policy import read_files
 
     named = [os.fspath(path) for path in paths] or [near(path) for path in config.policies]
@@ -97,7 +89,7 @@ def snapshot_of(config: Config, paths: Sequence[Path] = ()) -> Snapshot:
     Raises:
         ConfigurationError: nothing is named, or something is wrong; the message holds every finding.
     """
-    from agentguard.config import check_access
+    from agentguard.config import check_access, near
     from agentguard.errors import PolicyError
     from agentguard.policy import Snapshot
 
@@ -105,7 +97,9 @@ def snapshot_of(config: Config, paths: Sequence[Path] = ()) -> Snapshot:
     named = [os.fspath(path) for path in paths] or [near(path) for path in config.policies]
     loose = check_access([*named, *files.names])
     if loose:
-        raise PolicyError("\n".join(f"{one.file}: {one.code} {one.message}; {one.hint}" for one in loose), loose)
+        raise PolicyError(
+            "\n".join(f"{one.file}: {one.code} {one.message}; {one.hint}" for one in loose), loose
+        )
     return Snapshot.load(named, default=config.default)
 
 
@@ -116,6 +110,7 @@ def open_records(config: Config, url: str | None) -> Store:
         ConfigurationError: there is none, or its memory is another process's.
         StoreError: it cannot be opened.
     """
+    from agentguard.config import near
     from agentguard.store.opening import open_store
 
     named = url or config.store

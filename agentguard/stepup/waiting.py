@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from agentguard.errors import AgentGuardError, NotFound, StoreError
@@ -54,13 +54,6 @@ class _Entry:
     gone: bool = False
 
 
-@dataclass(slots=True)
-class _Watched:
-    """One approval, and who waits for it."""
-
-    entries: list[_Entry] = field(default_factory=list)
-
-
 class ApprovalWaiter:
     """Waits for approvals of one store; `tick` is in seconds."""
 
@@ -75,7 +68,7 @@ class ApprovalWaiter:
         self._thread: threading.Thread | None = None
         self._poked = False
         self._arrived: list[_Entry] = []
-        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._watched: dict[str, dict[str, list[_Entry]]] = {}
         self._versions: dict[str, int] = {}
         self._deadlines: list[tuple[dt.datetime, int, _Entry]] = []
         self._sequence = 0
@@ -137,7 +130,8 @@ class ApprovalWaiter:
     def waiting(self) -> int:
         """How many tasks and threads wait."""
         with self._condition:
-            return len(self._arrived) + sum(len(watched.entries) for watched in self._watched.values())
+            watched = sum(len(entries) for ids in self._watched.values() for entries in ids.values())
+            return len(self._arrived) + watched
 
     def _enter(
         self, tenant: str, approval_id: str, deadline: dt.datetime | None, deliver: Callable[[Result], None]
@@ -154,14 +148,22 @@ class ApprovalWaiter:
     def _leave(self, entry: _Entry) -> None:
         with self._condition:
             entry.gone = True
-            key = (entry.tenant, entry.approval_id)
-            watched = self._watched.get(key)
-            if watched is not None:
-                watched.entries = [other for other in watched.entries if other is not entry]
-                if not watched.entries:
-                    del self._watched[key]
+            self._remove(entry.tenant, entry.approval_id, lambda other: other is entry)
             if not self._watched:
                 self._condition.notify()  # the listener may end
+
+    def _remove(self, tenant: str, approval_id: str, which: Callable[[_Entry], bool]) -> list[_Entry]:
+        """Take entries out of the register, which holds no empty places; for whoever has the lock."""
+        ids = self._watched.get(tenant, {})
+        entries = ids.get(approval_id, [])
+        removed = [entry for entry in entries if which(entry)]
+        if removed:
+            ids[approval_id] = [entry for entry in entries if not which(entry)]
+            if not ids[approval_id]:
+                del ids[approval_id]
+            if not ids:
+                del self._watched[tenant]
+        return removed
 
     def _listen(self) -> None:
         due = time.monotonic() + self._tick
@@ -181,10 +183,9 @@ class ApprovalWaiter:
                     self._deadlines.clear()
                     return
                 for entry in arrived:
-                    self._watched.setdefault((entry.tenant, entry.approval_id), _Watched()).entries.append(
-                        entry
-                    )
-                tenants = {tenant for tenant, _ in self._watched}
+                    ids = self._watched.setdefault(entry.tenant, {})
+                    ids.setdefault(entry.approval_id, []).append(entry)
+                tenants = list(self._watched)
             try:
                 self._look(tenants, arrived, poll)
             except Exception as error:
@@ -203,21 +204,23 @@ class ApprovalWaiter:
         for entry in arrived:
             changed[(entry.tenant, entry.approval_id)] = None
         newcomers = {id(entry) for entry in arrived}
-        for key in changed:
-            if key in self._watched:
-                self._settle_one(key, newcomers)
+        for tenant, approval_id in changed:
+            if approval_id in self._watched.get(tenant, ()):
+                self._settle(tenant, approval_id, newcomers)
         self._expire()
 
-    def _settle_one(self, key: tuple[str, str], newcomers: set[int]) -> None:
+    def _settle(self, tenant: str, approval_id: str, newcomers: set[int]) -> None:
         try:
-            approval = self._store.approval(*key)
+            approval = self._store.approval(tenant, approval_id)
         except NotFound as error:
-            self._deliver(key, error)
+            self._deliver(tenant, approval_id, error)
             return
         if approval.state is not State.REQUESTED:
-            self._deliver(key, approval)
+            self._deliver(tenant, approval_id, approval)
             return
-        for entry in list(self._watched[key].entries) if key in self._watched else ():
+        with self._condition:
+            entries = list(self._watched.get(tenant, {}).get(approval_id, ()))
+        for entry in entries:
             if id(entry) in newcomers:
                 at = (
                     approval.expires_at
@@ -230,30 +233,22 @@ class ApprovalWaiter:
     def _expire(self) -> None:
         if not self._deadlines:
             return
-        if len(self._deadlines) > 2 * len(self._watched) + 1000:
-            self._deadlines = [item for item in self._deadlines if not item[2].gone]
-            heapq.heapify(self._deadlines)
         now = self._store.now()
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, _, entry = heapq.heappop(self._deadlines)
-            key = (entry.tenant, entry.approval_id)
-            if entry.gone or key not in self._watched:
+            entry = heapq.heappop(self._deadlines)[2]
+            if entry.gone:
                 continue
-            approval = self._store.update_approval(*key, machine.expire)
-            if approval.state is State.REQUESTED:
-                self._deliver(key, approval, only=entry)
-            else:
-                self._deliver(key, approval)
+            approval = self._store.update_approval(entry.tenant, entry.approval_id, machine.expire)
+            only = entry if approval.state is State.REQUESTED else None
+            self._deliver(entry.tenant, entry.approval_id, approval, only=only)
+        waiting = sum(len(ids) for ids in list(self._watched.values()))
+        if len(self._deadlines) > 2 * waiting + 1000:  # most of them are gone
+            self._deadlines = [item for item in self._deadlines if not item[2].gone]
+            heapq.heapify(self._deadlines)
 
-    def _deliver(self, key: tuple[str, str], result: Result, only: _Entry | None = None) -> None:
+    def _deliver(self, tenant: str, approval_id: str, result: Result, only: _Entry | None = None) -> None:
         with self._condition:
-            watched = self._watched.get(key)
-            if watched is None:
-                return
-            ready = [entry for entry in watched.entries if only is None or entry is only]
-            watched.entries = [entry for entry in watched.entries if entry not in ready]
-            if not watched.entries:
-                del self._watched[key]
+            ready = self._remove(tenant, approval_id, lambda entry: only is None or entry is only)
             for entry in ready:
                 entry.gone = True
         for entry in ready:
@@ -262,9 +257,9 @@ class ApprovalWaiter:
     def _fail(self, error: Exception) -> None:
         failure = error if isinstance(error, AgentGuardError) else StoreError(f"waiting failed: {error}")
         with self._condition:
-            keys = list(self._watched)
-        for key in keys:
-            self._deliver(key, failure)
+            waiting = [(tenant, found) for tenant, ids in self._watched.items() for found in ids]
+        for tenant, approval_id in waiting:
+            self._deliver(tenant, approval_id, failure)
 
 
 def _after_fork() -> None:

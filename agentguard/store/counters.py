@@ -12,7 +12,7 @@ from typing import Final
 
 from agentguard.store.protocol import Reservation
 
-__all__ = ["MAX_ROWS", "SLOTS", "counter", "reserve", "slot_width"]
+__all__ = ["MAX_ROWS", "SLOTS", "counter", "merge", "reserve", "slot_width"]
 
 MAX_ROWS: Final = 2048
 """Rows of one counter before they are merged."""
@@ -70,11 +70,12 @@ def reserve(db: sqlite3.Connection, tenant: int, reservation: Reservation, now: 
             "SELECT count(*) FROM counter WHERE tenant = ? AND key = ?", (tenant, key)
         ).fetchone()[0]
         if rows > MAX_ROWS:
-            _merge(db, tenant, key, slot_width(window))
+            merge(db, tenant, key, slot_width(window))
     return True
 
 
-def _merge(db: sqlite3.Connection, tenant: int, key: str, width: int) -> None:
+def merge(db: sqlite3.Connection, tenant: int, key: str, width: int) -> None:
+    """Join the rows of each slot, `width` microseconds long, at the slot's end."""
     values = {"tenant": tenant, "key": key, "width": width}
     db.execute(_MERGE, values)
     db.execute("DELETE FROM counter WHERE tenant = :tenant AND key = :key AND at % :width != 0", values)

@@ -24,10 +24,11 @@ _FIRST: Final = (
         no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, peaks BLOB NOT NULL,
         root BLOB NOT NULL, version INTEGER NOT NULL)""",
     # `key` is the tenant's number times 2^40 plus the event's number, so that one tree holds all ledgers,
-    # each in order, and appending is one insertion at its end.
+    # each in order, and appending is one insertion at its end. `payload_key`, `subject` and `content` are the
+    # erasable payload that came with the event, if it was one; it shares the event's page and so its commit.
     """CREATE TABLE event (
         key INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, at TEXT NOT NULL, edge BLOB NOT NULL,
-        leaf BLOB NOT NULL)""",
+        payload_key TEXT, subject TEXT, leaf BLOB NOT NULL, content BLOB)""",
     """CREATE TABLE approval (
         no INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, version INTEGER NOT NULL, id TEXT NOT NULL,
         call_id TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL, stage INTEGER NOT NULL,
@@ -39,6 +40,7 @@ _FIRST: Final = (
     "CREATE UNIQUE INDEX approval_call ON approval (tenant, call_id, digest)",
     "CREATE INDEX approval_state ON approval (tenant, state, opened_at)",
     "CREATE INDEX approval_version ON approval (tenant, version)",
+    # Payloads that came several at a time.
     """CREATE TABLE payload (
         tenant INTEGER NOT NULL, key TEXT NOT NULL, subject TEXT NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (tenant, key, subject)) WITHOUT ROWID""",

@@ -22,6 +22,7 @@ from agentguard.store.counters import reserve
 from agentguard.store.database import Database, Write
 from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
 from agentguard.store.sqlite_ledger import MAX_TAIL, SQLiteLedger
+from agentguard.store.sqlite_payloads import erase_payloads, find_payload
 
 __all__ = ["SQLiteStore"]
 
@@ -32,6 +33,10 @@ _INSERT_APPROVAL: Final = (
 _UPDATE_APPROVAL: Final = (
     f"UPDATE approval SET version = :version, {', '.join(f'{name} = :{name}' for name in codec.MUTABLE)}"
     " WHERE tenant = :tenant AND id = :id"
+)
+_ERASE_APPROVALS: Final = (
+    "UPDATE approval SET arguments = NULL, shown = ?, request = ?, erased = 1"
+    " WHERE tenant = ? AND erased = 0 AND coalesce(principal, agent) = ?"
 )
 _CLAIM: Final = """
     UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
@@ -79,12 +84,13 @@ class SQLiteStore:
         durable: bool = True,
     ) -> None:
         leaves = rules.leaves(tenant, events)
-        one = len(leaves) == 1 and not payloads
-        if one and self._ledger.append_one(tenant, leaves[0], durable=durable):
+        kept = list((payloads or {}).items())
+        beside = kept.pop() if leaves and len(kept) == 1 else None
+        if len(leaves) == 1 and not kept and self._ledger.append_one(tenant, leaves[0], beside, durable):
             return
         with self._writing(durable) as db:
-            tree = self._ledger.add(db, tenant, leaves)
-            for key, payload in (payloads or {}).items():
+            tree = self._ledger.add(db, tenant, leaves, beside)
+            for key, payload in kept:
                 db.execute(
                     "INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?)",
                     (tree.no, key, payload.subject, payload.content),
@@ -214,28 +220,16 @@ class SQLiteStore:
 
     def payload(self, tenant: str, key: str) -> Payload | None:
         with self._database.read as db:
-            found = db.execute(
-                "SELECT p.subject, p.content FROM payload p JOIN tenant t ON t.no = p.tenant"
-                " WHERE t.name = ? AND p.key = ? LIMIT 1",
-                (tenant, key),
-            ).fetchone()
-        return None if found is None else Payload(*found)
+            number = self._ledger.number(db, tenant)
+            return None if number is None else find_payload(db, number, key)
 
     def erase(self, tenant: str, subject: str) -> int:
-        nothing = encode({})
         with self._writing() as db:
-            found = db.execute("SELECT no FROM tenant WHERE name = ?", (tenant,)).fetchone()
-            if found is None:
+            number = self._ledger.number(db, tenant)
+            if number is None:
                 return 0
-            number = found[0]
-            erased = db.execute(
-                "DELETE FROM payload WHERE tenant = ? AND subject = ?", (number, subject)
-            ).rowcount
-            erased += db.execute(
-                "UPDATE approval SET arguments = NULL, shown = ?, request = ?, erased = 1"
-                " WHERE tenant = ? AND erased = 0 AND coalesce(principal, agent) = ?",
-                (nothing, nothing, number, subject),
-            ).rowcount
+            erased = erase_payloads(db, number, subject)
+            erased += db.execute(_ERASE_APPROVALS, (encode({}), encode({}), number, subject)).rowcount
         with contextlib.suppress(StoreError), self._database.read as db:
             # The old pages are in the write-ahead log too, until it is emptied: now, or when no reader needs
             # them any more.

@@ -19,17 +19,19 @@ from agentguard.errors import StoreUnavailable
 from agentguard.ledger.log import EMPTY_ROOT, Frontier
 from agentguard.store import rules
 from agentguard.store.database import Database
-from agentguard.store.protocol import StoredEvent
+from agentguard.store.protocol import Payload, StoredEvent
 
-__all__ = ["MAX_TAIL", "SQLiteLedger", "Tree"]
+__all__ = ["MAX_TAIL", "SHIFT", "SQLiteLedger", "Tree"]
 
 MAX_TAIL: Final = 64
 """Events of a tenant that may stand after its head."""
 
-_SHIFT: Final = 40
+SHIFT: Final = 40
+"""Bits of an event's number; above them stands the tenant's."""
 _CHUNK: Final = 1000
 
-_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NOTHING: Final = (None, None, None)
 _PROMISE: Final = "UPDATE tenant SET size = ?, peaks = ?, root = ? WHERE no = ? AND size < ?"
 _HEAD: Final = "SELECT no, size, peaks, root FROM tenant WHERE name = ?"
 _TAIL: Final = "SELECT leaf, edge FROM event WHERE key > ? AND key < ? ORDER BY key"
@@ -56,8 +58,11 @@ class SQLiteLedger:
         # INVARIANT: after a transaction that failed nothing is remembered of what it would have appended.
         database.on_rollback = self._trees.clear
 
-    def append_one(self, tenant: str, leaf: rules.Leaf, *, durable: bool) -> bool:
-        """One event in one statement; False when it needs a transaction."""
+    def append_one(
+        self, tenant: str, leaf: rules.Leaf, beside: tuple[str, Payload] | None, durable: bool
+    ) -> bool:
+        """One event and its payload in one statement; False when it needs a transaction."""
+        key, subject, content = _NOTHING if beside is None else _beside(*beside)
         with self._database.read as db:
             tree = self._trees.get(tenant)
             if tree is None or tree.frontier.size - tree.promised >= MAX_TAIL - 1:
@@ -66,8 +71,9 @@ class SQLiteLedger:
             frontier.add(leaf[3])
             edge = frontier.edge()
             self._database.set_full(db, durable)
+            seq = (tree.no << SHIFT) + frontier.size
             try:
-                db.execute(_INSERT, ((tree.no << _SHIFT) + frontier.size, *leaf[:3], edge, leaf[3]))
+                db.execute(_INSERT, (seq, *leaf[:3], edge, key, subject, leaf[3], content))
             except sqlite3.IntegrityError:
                 return False
             tree.frontier = frontier
@@ -94,16 +100,25 @@ class SQLiteLedger:
         self._trees[tenant] = tree
         return tree
 
-    def add(self, db: sqlite3.Connection, tenant: str, leaves: Sequence[rules.Leaf]) -> Tree:
-        """Insert events inside a transaction; when that fails, the edge is forgotten."""
+    def add(
+        self,
+        db: sqlite3.Connection,
+        tenant: str,
+        leaves: Sequence[rules.Leaf],
+        beside: tuple[str, Payload] | None = None,
+    ) -> Tree:
+        """Insert events inside a transaction, a payload with the first; when it fails, the edge is forgotten."""
         tree = self.tree(db, tenant)
         for attempt in (1, 2, 3):
-            base = tree.no << _SHIFT
+            base = tree.no << SHIFT
             frontier = tree.frontier.copy()
             rows = []
+            key, subject, content = _NOTHING if beside is None else _beside(*beside)
             for id_, type_, at, leaf in leaves:
                 frontier.add(leaf)
-                rows.append((base + frontier.size, id_, type_, at, frontier.edge(), leaf))
+                edge = frontier.edge()
+                rows.append((base + frontier.size, id_, type_, at, edge, key, subject, leaf, content))
+                key, subject, content = _NOTHING
             try:
                 if len(rows) == 1:
                     db.execute(_INSERT, rows[0])
@@ -123,16 +138,22 @@ class SQLiteLedger:
 
     def _catch_up(self, db: sqlite3.Connection, tree: Tree) -> bool:
         """Take in what others appended; False when it does not follow from what we know."""
-        base = tree.no << _SHIFT
+        base = tree.no << SHIFT
         edge: bytes | None = None
         frontier = tree.frontier.copy()
-        for leaf, after in db.execute(_TAIL, (base + frontier.size, base + (1 << _SHIFT))):
+        for leaf, after in db.execute(_TAIL, (base + frontier.size, base + (1 << SHIFT))):
             frontier.add(leaf)
             edge = after
         if edge is None:
             return False
         tree.frontier = frontier
         return frontier.edge() == edge
+
+    @staticmethod
+    def number(db: sqlite3.Connection, tenant: str) -> int | None:
+        """The number of a tenant; None when it has nothing."""
+        found = db.execute(_HEAD, (tenant,)).fetchone()
+        return None if found is None else int(found[0])
 
     def promise(self, db: sqlite3.Connection, tree: Tree) -> None:
         """Move the head to the end of what was added."""
@@ -155,10 +176,10 @@ class SQLiteLedger:
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[StoredEvent]:
         with self._database.read as db:
-            found = db.execute("SELECT no FROM tenant WHERE name = ?", (tenant,)).fetchone()
-        if found is None:
+            number = self.number(db, tenant)
+        if number is None:
             return
-        base = found[0] << _SHIFT
+        base = number << SHIFT
         sql = "SELECT key, id, type, at, leaf, edge FROM event WHERE key > ? AND key < ?"
         if types:
             sql += f" AND type IN ({', '.join('?' * len(types))})"
@@ -167,7 +188,7 @@ class SQLiteLedger:
             chunk = _CHUNK if left is None else min(_CHUNK, left)
             with self._database.read as db:
                 rows = db.execute(
-                    f"{sql} ORDER BY key LIMIT ?", (last, base + (1 << _SHIFT), *types, chunk)
+                    f"{sql} ORDER BY key LIMIT ?", (last, base + (1 << SHIFT), *types, chunk)
                 ).fetchall()
             for key, id_, type_, at, leaf, edge in rows:
                 yield StoredEvent(key - base, id_, type_, rules.parse_instant(at), leaf, edge)
@@ -184,10 +205,14 @@ class SQLiteLedger:
             frontier = _head(*found[1:])
             if frontier is None:
                 return found[1], b""
-            base = found[0] << _SHIFT
-            for leaf, _ in db.execute(_TAIL, (base + frontier.size, base + (1 << _SHIFT))):
+            base = found[0] << SHIFT
+            for leaf, _ in db.execute(_TAIL, (base + frontier.size, base + (1 << SHIFT))):
                 frontier.add(leaf)
         return frontier.size, frontier.root()
+
+
+def _beside(key: str, payload: Payload) -> tuple[str, str, bytes]:
+    return key, payload.subject, payload.content
 
 
 def _head(size: int, peaks: bytes, root: bytes) -> Frontier | None:

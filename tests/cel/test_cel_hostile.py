@@ -289,6 +289,8 @@ def test_T24_large_structures_cost_nothing_until_they_are_read() -> None:
         "x.map(a, t + t).size() < 0 || x.all(a, x.all(b, t.reverse() != t))",
         "x.all(a, x.all(b, t.matches('(x+x+)+y') == false))",
         "x.all(a, x.all(b, t.replace('x', 'yy') != t))",
+        "t.matches('(x{1,100}){1,9}y')",
+        "x.all(a, x.all(b, t.startsWith(t)))",
         "x.all(a, x.all(b, u == t + 'x'))",
         "lists.range(100000).map(a, lists.range(100000))",
         "x.all(a, x.all(b, x.sort() == x))",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import uuid
 from typing import Any
 
@@ -281,6 +282,23 @@ def test_ids_of_records_are_uuids_in_order() -> None:
     assert len(set(made)) == len(made)
     assert {uuid.UUID(one).version for one in made} == {7}
     assert {uuid.UUID(one).variant for one in made} == {uuid.RFC_4122}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_does_not_make_its_parents_ids_T43() -> None:
+    """The random part is drawn anew in the child."""
+    uuid7()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, uuid7().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 100).decode()
+    os.close(reader)
+    os.close(writer)
+    assert theirs[-8:] != uuid7()[-8:]
 
 
 def test_ids_of_approvals_cannot_be_guessed_T08() -> None:

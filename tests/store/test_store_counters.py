@@ -5,13 +5,32 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from pathlib import Path
+from random import Random
 
 from agentguard.store import Reservation, open_store
-from agentguard.store.counters import MAX_ROWS, SLOTS
+from agentguard.store.counters import MAX_ROWS, SLOTS, merge
 from tests.store.support import FakeClock
 
 
-def test_a_counter_has_a_bounded_number_of_rows_T61(tmp_path: Path) -> None:
+def test_merging_never_gives_back_early() -> None:
+    """At every moment a merged counter counts at least what the exact one did, and not much longer."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.execute("CREATE TABLE counter (tenant, key, at, amount, PRIMARY KEY (tenant, key, at)) WITHOUT ROWID")
+    random = Random(7)
+    taken = sorted({random.randrange(1_000_000) for _ in range(500)})
+    db.executemany("INSERT INTO counter VALUES (1, 'a', ?, 3)", [(at,) for at in taken])
+    merge(db, 1, "a", 1000)
+    merged = db.execute("SELECT at, amount FROM counter").fetchall()
+    assert len(merged) < len(taken)
+    for since in range(0, 1_001_000, 250):
+        exact = 3 * sum(at > since for at in taken)
+        counted = sum(amount for at, amount in merged if at > since)
+        later = 3 * sum(at > since - 1000 for at in taken)
+        assert exact <= counted <= later
+    db.close()
+
+
+def test_a_counter_has_a_bounded_number_of_rows(tmp_path: Path) -> None:
     """Far more takings than rows, and the limit holds throughout."""
     clock = FakeClock()
     store = open_store(f"sqlite:///{tmp_path}/a.db", clock=clock)

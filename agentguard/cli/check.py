@@ -1,0 +1,179 @@
+"""`agentguard check`: policies, configuration, tool facts and directory, before anything depends on them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from agentguard.cli.terminal import fail
+from agentguard.cli.workspace import ConfigOption, policies_of
+from agentguard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentguard.config import Config, ToolEntry
+    from agentguard.policy import Finding, ToolArguments
+
+__all__ = ["check"]
+
+Format = Literal["text", "json", "github", "sarif"]
+
+
+def check(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATHS]...", help="Policy files and folders; default: the configuration's."),
+    ] = None,
+    config: ConfigOption = None,
+    tools: Annotated[
+        Path | None,
+        typer.Option("--tools", metavar="FILE", help="Tool facts: which tools and arguments there are."),
+    ] = None,
+    output: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = "text",
+    code: Annotated[
+        str | None, typer.Option("--explain", metavar="CODE", help="Say what a finding's code means.")
+    ] = None,
+) -> None:
+    """Check policies, and the configuration with all that it names.
+
+    Everything wrong in every file is reported in one run, with file, line and column. Tool names that no
+    tool-facts file knows, files without a rule and rules that can never matter are findings too.
+
+    \b
+    Examples:
+      agentguard check
+      agentguard check policies/ --tools tools.yaml
+      agentguard check --format github
+      agentguard check --explain AG210
+
+    Exit codes: 0 nothing found, 1 findings, 2 usage.
+    """
+    if code is not None:
+        _explain(code)
+        return
+    import datetime as dt
+
+    from agentguard.config import CONFIG_NAME, check_access, find_config, near, read_config
+    from agentguard.policy import check_files
+
+    findings: list[Finding] = []
+    read: Config | None = None
+    extra: list[str] = []
+    named = find_config(explicit=config or (ctx.obj if isinstance(ctx.obj, Path) else None))
+    if named is not None and (not paths or config is not None):
+        if not named.exists():
+            fail(f"the configuration `{named}` does not exist; `agentguard init` writes one")
+        read, found = read_config(named)
+        findings += found
+        extra.append(str(named))
+        if read is None and not paths:
+            _report(findings, extra, 0, output, loaded=False)
+    if read is None and not paths:
+        fail(
+            f"name a policy file or folder, or run this beside `{CONFIG_NAME}` (`agentguard init` writes one)"
+        )
+    entries, found = _tools(read, tools, extra)
+    findings += found
+    findings += _directory(read, extra)
+    files = policies_of(read or _nothing(), paths or ())
+    roots = [str(path) for path in paths or ()]
+    if not roots and read is not None:
+        roots = [near(path) for path in read.policies]
+    findings += check_access(dict.fromkeys([*roots, *files.names]))
+    known = _arguments(entries) if entries is not None else None
+    checked = check_files(files, tools=known, now=dt.datetime.now(dt.UTC))
+    findings += checked.findings
+    _report(findings, [*extra, *files.names], checked.rules, output)
+
+
+def _nothing() -> Config:
+    from agentguard.config import Config
+    from agentguard.policy import Default
+
+    return Config(policies=(), default=Default())
+
+
+def _tools(
+    config: Config | None, named: Path | None, extra: list[str]
+) -> tuple[Mapping[str, ToolEntry] | None, list[Finding]]:
+    """The tools that are known; None where no tool-facts file is named, so that no name is unknown."""
+    from agentguard.config import near, read_tool_facts
+
+    path = str(named) if named is not None else near(config.tools) if config and config.tools else None
+    if path is None:
+        return None, []
+    extra.append(path)
+    return read_tool_facts(path)
+
+
+def _directory(config: Config | None, extra: list[str]) -> list[Finding]:
+    """What is wrong with the directory of reviewers."""
+    import re
+
+    from agentguard.config import check_access, near
+    from agentguard.policy import Finding
+    from agentguard.stepup.directory import load
+
+    if config is None or config.directory is None:
+        return []
+    path = near(config.directory)
+    extra.append(path)
+    findings = check_access([path])
+    try:
+        load(Path(path))
+    except ConfigurationError as error:
+        text = str(error).removeprefix(f"`{path}` ")
+        at = re.match(re.escape(path) + r":(?:(\d+):(\d+):)? ?", text)
+        line, col = (int(at[1]), int(at[2])) if at and at[1] else (0, 0)
+        message = text[at.end() :] if at else text
+        findings.append(Finding(code="AG303", file=path, line=line, col=col, message=message))
+    return findings
+
+
+def _arguments(entries: Mapping[str, ToolEntry]) -> ToolArguments:
+    return {name: entry.arguments for name, entry in entries.items()}
+
+
+def _report(
+    findings: Sequence[Finding], files: Sequence[str], rules: int, output: Format, loaded: bool | None = None
+) -> None:
+    """Print, and end with 1 where anything was found."""
+    from agentguard import policy
+
+    counts = {"files": len(dict.fromkeys(files)), "rules": rules}
+    match output:
+        case "text":
+            text = policy.render_text(findings, loaded=loaded, **counts)
+        case "json":
+            # Escaped once more: what is printed must not hold characters that a terminal obeys.
+            data = json.loads(policy.render_json(findings, loaded=loaded, **counts))
+            text = json.dumps(data, indent=2) + "\n"
+        case "github":
+            text = policy.render_github(findings)
+        case "sarif":
+            text = json.dumps(json.loads(policy.render_sarif(findings)), indent=2) + "\n"
+    sys.stdout.write(text)
+    raise typer.Exit(1 if findings else 0)
+
+
+def _explain(code: str) -> None:
+    import textwrap
+
+    from agentguard.config import EXPLANATIONS as CONFIGURATION
+    from agentguard.policy import EXPLANATIONS
+    from agentguard.policy.findings import suggestion
+
+    known = {**EXPLANATIONS, **CONFIGURATION}
+    found = known.get(code.strip().upper())
+    if found is None:
+        hint = suggestion(code.upper(), known) or f"codes are {min(known)} to {max(known)}"
+        fail(f"there is no finding `{code}`; {hint}")
+    typer.echo(
+        f"{code.strip().upper()}\n{textwrap.fill(found, 88, initial_indent='  ', subsequent_indent='  ')}"
+    )

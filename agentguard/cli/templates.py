@@ -1,0 +1,173 @@
+"""What `agentguard init` writes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+__all__ = ["DENY", "EXAMPLE", "files", "flag"]
+
+DENY: Final = """\
+# What joins in when no rule permits a call. `deny` is the safe one and needs nothing else; `flag` lets such
+# calls run and records them, and needs an owner and an end: {effect: flag, owner: ana, until: "2027-01-31"}
+default: {effect: deny}
+"""
+
+
+def flag(owner: str, until: str) -> str:
+    """The block of a first rollout."""
+    return f"""\
+# First rollout: what no rule permits runs and is recorded as a flag, until the date; afterwards it is denied.
+# `agentguard ledger show` lists what happened. Set `effect: deny` as soon as your rules permit what is right.
+default:
+  effect: flag
+  owner: {json.dumps(owner, ensure_ascii=False)}
+  until: {json.dumps(until)}
+"""
+
+
+_CONFIG: Final = """\
+# The root configuration of agentguard. Paths are relative to this file; unknown keys are errors.
+
+# A policy file or folder, or a list of them.
+policies: policies/
+
+# Where decisions, approvals and the ledger are kept. An agent that can write to it can rewrite it.
+store: sqlite:///agentguard.db
+
+# People who answer approvals: `agentguard reviewers enroll NAME --group GROUP` adds one.
+directory: directory.yaml
+
+# What each tool does; also the list of names that policies may use.
+tools: tools.yaml
+
+{default}
+# environment: prod       # conditions read it as `environment`
+# tenant: default         # one store may hold several
+# record: before          # `batched` only for calls declared read-only
+# pause: wait             # `raise`: a step-up raises ApprovalPending instead of waiting
+# strict: false           # true: refuse to start when a tool cannot be covered
+"""
+
+_POLICY: Final = """\
+# yaml-language-server: $schema=.policy.schema.json
+# One policy is one file. The order of rules does not matter: the strongest effect that matches wins
+# (allow < flag < constrain < step_up < deny), and what no allow rule permits is denied by default.
+
+policy: starter
+description: A first policy for a small assistant; change it.
+tools: [notes.read, notes.write, mail.send, files.delete]
+rules:
+  - id: read-notes
+    effect: allow
+    tools: [notes.read]
+
+  - id: write-notes
+    effect: allow
+    tools: [notes.write]
+    flag: {owner: operations, review_in: 7d}      # runs, and somebody looks at it within a week
+    reason: writing is fine, and we want to know how often
+
+  - id: short-mails
+    effect: constrain
+    tools: [mail.send]
+    when: size(args.text) > 2000
+    set: {args.text: 'args.text.substring(0, 2000)'}
+
+  - id: ask-before-mail
+    effect: step_up
+    tools: [mail.send]
+    when: '!args.to.endsWith("@example.com")'
+    reason: this mail leaves the company
+    # The person for whom the agent works confirms; `local: true` accepts an answer from this machine.
+    approval: {reviewers: [principal], expires_in: 10m, local: true}
+
+  - id: internal-mail
+    effect: allow
+    tools: [mail.send]
+    when: args.to.endsWith("@example.com")
+
+  - id: never-delete
+    effect: deny
+    tools: [files.delete]
+    reason: this assistant deletes nothing
+    non_waivable: true
+"""
+
+_TOOLS: Final = """\
+# Facts about tools. A policy that names a tool which is not here is reported by `agentguard check`.
+# Facts: reads, writes, destructive, external, read_only, idempotent, untrusted_output (true or false),
+# sensitive (arguments that are masked), labels. Besides: secrets (scopes the tool needs), injected
+# (parameters that the framework fills in), and arguments (their names) or schema (their JSON Schema).
+
+notes.read:
+  reads: true
+  read_only: true
+  arguments: [name]
+
+notes.write:
+  writes: true
+  arguments: [name, text]
+
+mail.send:
+  writes: true
+  external: true
+  secrets: ["mail:send"]
+  arguments: [to, text]
+
+files.delete:
+  writes: true
+  destructive: true
+  arguments: [path]
+"""
+
+_DIRECTORY: Final = """\
+# People who answer approvals, their groups and their public keys.
+# `agentguard reviewers enroll ana --group operations` makes a key for ana and writes it here.
+#
+# people:
+#   ana: {name: Ana Alba, aliases: [ana@example.com], groups: [operations]}
+# groups:
+#   everybody: {includes: [operations]}
+
+people: {}
+"""
+
+EXAMPLE: Final = """\
+from agentguard import AgentIdentity, Guard, ToolCallDenied
+
+guard = Guard("policies/", store="sqlite:///agentguard.db")
+
+@guard.tool("notes.read")
+def read_note(name: str) -> str:
+    return f"the note {name}"
+
+@guard.tool("files.delete")
+def delete_file(path: str) -> None:
+    raise SystemExit("this never runs")
+
+with guard.session(agent=AgentIdentity("helper", owner="ana"), principal="ben"):
+    print(read_note("shopping"))
+    try:
+        delete_file("/etc/passwd")
+    except ToolCallDenied as denied:
+        print(denied)
+"""
+
+
+def files(default: str) -> dict[str, str]:
+    """Every file by its path, with the block of the default effect."""
+    return {
+        "agentguard.yaml": _CONFIG.replace("{default}", default, 1),
+        "policies/starter.yaml": _POLICY,
+        "policies/.policy.schema.json": json.dumps(_schema(), indent=1) + "\n",
+        "tools.yaml": _TOOLS,
+        "directory.yaml": _DIRECTORY,
+    }
+
+
+def _schema() -> dict[str, Any]:
+    """The JSON Schema by which editors complete and check a policy file."""
+    from agentguard.policy.document import PolicyDocument
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyDocument.model_json_schema()}

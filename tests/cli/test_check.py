@@ -1,0 +1,144 @@
+"""`agentguard check`: every problem of every file at its place, and silence only where nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from agentguard.config import EXPLANATIONS as CONFIGURATION
+from agentguard.policy import EXPLANATIONS
+from tests.cli.support import POLICY, folder, run
+
+TYPOS = """\
+policy: files
+tools: [delete_fil]
+rules:
+  - id: no-etc
+    efect: deny
+    when: args.path.startsWith("/etc/")
+  - id: big
+    effect: deny
+    when: arg.size > 3
+  - id: ok
+    effect: allow
+"""
+
+
+def test_a_clean_folder_is_clean(project: Path) -> None:
+    assert run("check").stdout == "Found no problems in 4 files (2 rules read).\n"
+
+
+def test_three_seeded_typos_are_three_findings_at_their_places(work: Path) -> None:
+    """A key, a tool name and an identifier inside a condition; one run, one count line, exit 1."""
+    folder(work, policies__pay_yaml=TYPOS, tools_yaml="delete_file: {}\n")
+    found = run("check", code=1).stdout
+    assert "policies/pay.yaml:2:9: AG210 tool `delete_fil` is not registered" in found
+    assert "did you mean `delete_file`?" in found
+    assert "policies/pay.yaml:5:5: AG102 unknown key `efect` in rule `no-etc`" in found
+    assert "    |     ^^^^^ did you mean `effect`?" in found
+    assert "policies/pay.yaml:9:11: AG202" in found
+    assert found.endswith("Found 3 errors in 4 files (3 rules read). Nothing was loaded.\n")
+
+
+def test_paths_on_the_command_line_replace_the_configuration(work: Path) -> None:
+    folder(work)
+    (work / "other.yaml").write_text(POLICY.replace("amount", "amont"))
+    (work / "other.yaml").chmod(0o644)
+    assert run("check", "other.yaml").stdout == "Found no problems in 1 file (2 rules read).\n"
+    found = run("check", "other.yaml", "--tools", "tools.yaml", code=1).stdout
+    assert "AG211" in found
+    assert "did you mean" in found
+
+
+@pytest.mark.parametrize("text", ["", "policy: p\nrules: []\n"])
+def test_no_rules_is_an_error_and_not_an_empty_success(work: Path, text: str) -> None:
+    folder(work, policies__pay_yaml=text)
+    assert "AG012" in run("check", code=1).stdout
+
+
+def test_an_empty_folder_and_a_missing_path_are_findings(project: Path) -> None:
+    (project / "policies" / "pay.yaml").unlink()
+    assert "AG011" in run("check", code=1).stdout
+    assert "AG001 the policy path does not exist" in run("check", "deny everything", code=1).stdout
+
+
+def test_the_configuration_tool_facts_and_directory_are_checked_too(work: Path) -> None:
+    config = "policies: policies/\ndirectory: directory.yaml\ntools: tools.yaml\nrecrod: before\n"
+    folder(work, agentguard_yaml=config, tools_yaml="pay: {write: true}\n", directory_yaml="people: [ana]\n")
+    first = run("check", code=1).stdout
+    assert "agentguard.yaml:4:1: AG102 unknown key `recrod`; did you mean `record`?" in first.replace(
+        "\n     3 | tools: tools.yaml\n>  4 | recrod: before\n     | ^^^^^^ ", "; "
+    )
+    (work / "agentguard.yaml").write_text(config.replace("recrod", "record"))
+    second = run("check", code=1).stdout
+    assert "tools.yaml:1:7: AG102 unknown key `write` in `pay`" in second
+    assert "directory.yaml: AG303 `people`" in second
+
+
+def test_a_directory_that_is_missing_or_no_yaml_has_its_place(work: Path) -> None:
+    folder(work, directory_yaml="people:\n  ana: {}\n  ana: {}\n")
+    assert "directory.yaml:3:3: AG303 the key `ana` is there twice" in run("check", code=1).stdout
+    (work / "directory.yaml").unlink()
+    assert "directory.yaml: AG303 cannot be read" in run("check", code=1).stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize(
+    "name", ["policies/pay.yaml", "policies", "tools.yaml", "directory.yaml", "agentguard.yaml"]
+)
+def test_T47_what_anybody_may_change_is_a_finding(project: Path, name: str) -> None:
+    path = project / name
+    path.chmod(path.stat().st_mode | 0o002)
+    found = run("check", code=1).stdout
+    assert f"{name}: AG301" in found
+    assert "chmod o-w" in found
+
+
+def test_every_format_says_the_same(work: Path) -> None:
+    folder(work, policies__pay_yaml=TYPOS, tools_yaml="delete_file: {}\n")
+    data = json.loads(run("check", "--format", "json", code=1).stdout)
+    codes = [one["code"] for one in data["findings"]]
+    assert codes == ["AG210", "AG102", "AG202"]
+    assert (data["errors"], data["files"], data["loaded"]) == (3, 4, False)
+    github = run("check", "--format", "github", code=1).stdout.splitlines()
+    assert github[1].startswith("::error file=policies/pay.yaml,line=5,col=5,endColumn=10,title=AG102::")
+    sarif = json.loads(run("check", "--format", "sarif", code=1).stdout)
+    assert [one["ruleId"] for one in sarif["runs"][0]["results"]] == codes
+    assert "AG104" not in run("check", "--format", "text", code=1).stdout
+    run("check", "--format", "xml", code=2)
+
+
+def test_T57_no_format_prints_what_a_terminal_obeys(work: Path) -> None:
+    text = POLICY.replace("more than 100", '"\\x9b2J\\u202e\\x1b[31m"').replace("pay]", '"p\\x9by"]')
+    folder(work, policies__pay_yaml=text)
+    for form in ("text", "json", "sarif"):
+        out = run("check", "--format", form, code=1).stdout
+        assert all(char.isprintable() or char == "\n" for char in out), form
+
+
+def test_every_code_is_explained() -> None:
+    for code in (*EXPLANATIONS, *CONFIGURATION):
+        assert run("check", "--explain", code.lower()).stdout.startswith(f"{code}\n  ")
+    assert "there is no finding `AG99`" in run("check", "--explain", "AG99", code=2).stderr
+
+
+def test_nothing_to_check_is_a_usage_error(work: Path) -> None:
+    assert "agentguard init" in run("check", code=2).stderr
+    assert "does not exist" in run("check", "--config", "no.yaml", code=2).stderr
+    assert "does not exist" in run("--config", "no.yaml", "check", code=2).stderr
+
+
+def test_the_configuration_is_found_by_option_or_variable(work: Path) -> None:
+    other = work / "elsewhere"
+    other.mkdir(mode=0o755)
+    folder(other)
+    name = "elsewhere/agentguard.yaml"
+    for args, env in (
+        (("check", "--config", name), {}),
+        (("--config", name, "check"), {}),
+        (("check",), {"AGENTGUARD_CONFIG": name}),
+    ):
+        assert "Found no problems in 4 files" in run(*args, **env).stdout
