@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from agentguard.canonical import digest, encode, freeze
+from agentguard.canonical import digest, freeze
 from agentguard.decision import plain
 from agentguard.errors import ArgumentsError, ConfigurationError
 
@@ -75,6 +75,9 @@ class Principal:
 
     def __post_init__(self) -> None:
         _subject(self.id, "a principal's id")
+        if isinstance(self.groups, str):
+            raise ConfigurationError(f"groups is one string, {self.groups!r}; pass a list of strings")
+        object.__setattr__(self, "groups", tuple(_subject(group, "a group") for group in self.groups))
 
     def to_facts(self) -> Mapping[str, Any]:
         """As conditions see it."""
@@ -247,7 +250,7 @@ def binding_digest(request: ContextRequest, arguments: bytes) -> str:
 
     `arguments` are the canonical bytes that would run. The policies' digest is not part of it.
     """
-    head = encode(
+    head = freeze(
         {
             "v": 1,
             "tenant": request.tenant,
@@ -260,5 +263,5 @@ def binding_digest(request: ContextRequest, arguments: bytes) -> str:
             "secrets": sorted(request.secrets),
             "session": request.session.get("id"),
         }
-    )
+    ).canonical
     return digest(len(head).to_bytes(8, "big") + head + arguments)

@@ -26,9 +26,12 @@ import hashlib
 import json
 import math
 import pathlib
+import re
 import types
 import uuid
+import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -52,7 +55,7 @@ _encoder = json.JSONEncoder(
 
 def _fast_encode() -> Callable[[object], str]:
     """The standard library's own C encoder, made once instead of once a call; the same text."""
-    make = json.encoder.c_make_encoder
+    make = json.encoder.c_make_encoder  # type: ignore[attr-defined] # not in the stubs
     if make is None:  # pragma: no cover - an interpreter without the accelerator
         return _encoder.encode
     once = make(None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
@@ -65,7 +68,7 @@ def _fast_encode() -> Callable[[object], str]:
 
 
 _encode: Final = _fast_encode()
-_decode: Final = json.JSONDecoder().scan_once
+_decode: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # not in the stubs
 
 
 def encode(value: object) -> bytes:
@@ -153,13 +156,19 @@ class Frozen:
     def thaw(self) -> dict[str, Any]:
         """A fresh copy with the original types, decoded from the canonical bytes.
 
+        INVARIANT: what comes back has the same canonical bytes. A class whose constructor makes something
+        else of its own fields is refused, for that value was not decided on.
+
         Raises:
-            ArgumentsError: a class named in the bytes is not one the tool declares.
+            ArgumentsError: a class named in the bytes is not one the tool declares, or does not come back.
         """
         tree: dict[str, Any] = _decode(self.canonical.decode(), 0)[0]
-        if self._tagged:
-            return {key[1:] if key.startswith("$") else key: self._untag(item) for key, item in tree.items()}
-        return tree
+        if not self._tagged:
+            return tree
+        found = {key[1:] if key.startswith("$") else key: self._untag(item) for key, item in tree.items()}
+        if self._classes and freeze(found).canonical != self.canonical:
+            raise ArgumentsError("a class of the tool changes its own fields when it is built from them")
+        return found
 
     def _untag(self, value: Any) -> Any:
         if type(value) is list:
@@ -181,22 +190,28 @@ class Frozen:
             if found is None:
                 raise ArgumentsError(f"the class `{inner['type']}` is not declared by the tool")
             if tag == "$enum":
-                return found[inner["name"]] if isinstance(found, enum.EnumMeta) else found(inner["name"])
+                if not isinstance(found, enum.EnumMeta):
+                    raise ArgumentsError(f"the class `{inner['type']}` is not an enumeration")
+                return found(inner["value"]) if "value" in inner else found[inner["name"]]
             fields = {name: self._untag(item) for name, item in inner["fields"]}
-            return found.model_validate(fields) if tag == "$model" else found(**fields)
+            return _model(found, fields, inner.get("set")) if tag == "$model" else _dataclass(found, fields)
         raise ArgumentsError(f"unknown tag {tag[:40]!r} in stored arguments")
 
     @classmethod
     def from_canonical(cls, canonical: bytes, classes: Mapping[str, type[Any]]) -> Frozen:
         """Arguments read back from a store; `classes` are those that the tool's annotations name."""
-        tagged = b'"$' in canonical
-        stored = cls(canonical, {}, tagged, classes)
-        again = freeze(stored.thaw())
-        if again.canonical != canonical:
-            raise ArgumentsError(
-                "stored arguments do not read back as they were written: the store or a class was changed"
-            )
-        return cls(canonical, again.view, tagged, {**classes, **again._classes})
+        problem = "stored arguments do not read back as they were written: the store or a class was changed"
+        try:
+            tree = _decode(canonical.decode(), 0)[0]
+            tagged = b'"$' in canonical
+            again = freeze(cls(canonical, {}, tagged, classes).thaw()) if type(tree) is dict else None
+        except ArgumentsError:
+            raise
+        except (Exception, StopIteration) as error:
+            raise ArgumentsError(f"{problem} ({type(error).__name__})") from None
+        if again is None or again.canonical != canonical:
+            raise ArgumentsError(problem)
+        return cls(canonical, again.view, tagged, again._classes)
 
 
 class _Freezer:
@@ -264,7 +279,12 @@ class _Freezer:
 
     def _other(self, value: Any, kind: type[Any], path: str, depth: int) -> tuple[Any, Any]:
         if isinstance(value, enum.Enum):
-            named = {"type": self._named(kind), "name": value.name}
+            named: dict[str, Any] = {"type": self._named(kind)}
+            if isinstance(value, enum.Flag):
+                # A combination of flags has no name of its own.
+                named["value"] = int(value.value)
+            else:
+                named["name"] = value.name
             return self._tag("$enum", named), self._scalar(value.value, path)
         if kind is tuple:
             pairs = [self.walk(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
@@ -280,15 +300,18 @@ class _Freezer:
             tag, text, view = found
             spelled = text(value)
             self._grow(len(spelled), path)
-            return self._tag(tag, spelled), view(value)
-        if isinstance(value, pathlib.PurePath):
+            return self._tag(tag, spelled), view(value, spelled)
+        if kind in _PATHS:
             spelled = str(value)
             self._grow(len(spelled), path)
-            return self._tag("$path", spelled), spelled
+            return self._tag(_PATHS[kind], spelled), spelled
         if isinstance(value, BaseModel):
-            return self._fields("$model", kind, _model_fields(value), path, depth)
-        if dataclasses.is_dataclass(value):
-            names = [field.name for field in dataclasses.fields(value) if field.init]
+            tree, seen = self._fields("$model", kind, _model_fields(value), path, depth)
+            if value.model_fields_set != set(kind.model_fields):
+                tree["$model"]["set"] = sorted(value.model_fields_set)
+            return tree, seen
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value)]
             return self._fields(
                 "$dataclass", kind, [(name, getattr(value, name)) for name in names], path, depth
             )
@@ -296,7 +319,7 @@ class _Freezer:
             # A subclass may lie in its methods: read it through the base type's own.
             return self._base(value, path, depth)
         if isinstance(value, Mapping):
-            return self.walk({key: value[key] for key in value}, path, depth + 1)
+            return self.walk({key: value[key] for key in islice(value, MAX_NODES + 1)}, path, depth + 1)
         raise ArgumentsError(
             f"a `{kind.__module__}.{kind.__qualname__}` cannot be frozen; pass plain data, or declare the "
             "parameter as injected",
@@ -349,15 +372,29 @@ def class_name(kind: type[Any]) -> str:
 
 
 def _model_fields(value: BaseModel) -> list[tuple[str, Any]]:
-    kind = type(value)
-    fields = [
-        (
-            field.alias if field.alias and not kind.model_config.get("populate_by_name") else name,
-            getattr(value, name),
-        )
-        for name, field in kind.model_fields.items()
-    ]
+    fields = [(name, getattr(value, name)) for name in type(value).model_fields]
     return fields + sorted((value.model_extra or {}).items())
+
+
+def _model(kind: type[Any], fields: dict[str, Any], given: list[str] | None) -> Any:
+    """A model with exactly these fields: nothing is validated again, for a validator may change a value."""
+    if not issubclass(kind, BaseModel):
+        raise ArgumentsError(f"the class `{class_name(kind)}` is not a model")
+    made = kind.model_construct(**fields)
+    made.__pydantic_fields_set__.clear()
+    made.__pydantic_fields_set__.update(kind.model_fields if given is None else given)
+    return made
+
+
+def _dataclass(kind: type[Any], fields: dict[str, Any]) -> Any:
+    """A dataclass built from its fields; those that its constructor does not take are put back after it."""
+    if not dataclasses.is_dataclass(kind):
+        raise ArgumentsError(f"the class `{class_name(kind)}` is not a dataclass")
+    derived = {field.name for field in dataclasses.fields(kind) if not field.init}
+    made = kind(**{name: item for name, item in fields.items() if name not in derived})
+    for name in derived & fields.keys():
+        object.__setattr__(made, name, fields[name])
+    return made
 
 
 def _number(value: decimal.Decimal) -> int | float:
@@ -371,17 +408,44 @@ def _number(value: decimal.Decimal) -> int | float:
     return number
 
 
-_ENCODERS: Final[dict[type[Any], tuple[str, Callable[[Any], str], Callable[[Any], Any]]]] = {
-    dt.datetime: ("$datetime", dt.datetime.isoformat, lambda v: v if v.tzinfo else v.isoformat()),
-    dt.date: ("$date", dt.date.isoformat, dt.date.isoformat),
-    dt.time: ("$time", dt.time.isoformat, dt.time.isoformat),
+def _seen_instant(value: dt.datetime, spelled: str) -> dt.datetime | str:
+    # From the text, and not the value itself: its `tzinfo` may be an object that changes its mind.
+    return dt.datetime.fromisoformat(_ZONE.sub("", spelled)) if value.tzinfo else spelled
+
+
+def _spelled_instant(value: dt.datetime) -> str:
+    zone = value.tzinfo
+    named = type(zone) is zoneinfo.ZoneInfo and zone.key
+    return value.isoformat() + (f"[{value.fold}{zone.key}]" if named else "")  # type: ignore[union-attr]
+
+
+def _instant(text: str) -> dt.datetime:
+    named = _ZONE.search(text)
+    if named is None:
+        return dt.datetime.fromisoformat(text)
+    plain = dt.datetime.fromisoformat(text[: named.start()])
+    return plain.replace(tzinfo=zoneinfo.ZoneInfo(named[2]), fold=int(named[1]))
+
+
+_ZONE: Final = re.compile(r"\[([01])([A-Za-z0-9._+/-]+)\]$")
+
+_ENCODERS: Final[dict[type[Any], tuple[str, Callable[[Any], str], Callable[[Any, str], Any]]]] = {
+    dt.datetime: ("$datetime", _spelled_instant, _seen_instant),
+    dt.date: ("$date", dt.date.isoformat, lambda v, text: text),
+    dt.time: ("$time", dt.time.isoformat, lambda v, text: text),
     dt.timedelta: (
         "$timedelta",
         lambda v: f"{v.days * 86_400_000_000 + v.seconds * 1_000_000 + v.microseconds}us",
-        lambda v: v,
+        lambda v, text: v,
     ),
-    decimal.Decimal: ("$decimal", str, _number),
-    uuid.UUID: ("$uuid", str, str),
+    decimal.Decimal: ("$decimal", str, lambda v, text: _number(v)),
+    uuid.UUID: ("$uuid", str, lambda v, text: text),
+}
+
+_PATHS: Final[dict[type[Any], str]] = {
+    type(pathlib.Path()): "$path",
+    pathlib.PurePosixPath: "$posixpath",
+    pathlib.PureWindowsPath: "$windowspath",
 }
 
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -390,13 +454,15 @@ _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "$frozenset": frozenset,
     "$bytes": base64.b64decode,
     "$bytearray": lambda text: bytearray(base64.b64decode(text)),
-    "$datetime": dt.datetime.fromisoformat,
+    "$datetime": _instant,
     "$date": dt.date.fromisoformat,
     "$time": dt.time.fromisoformat,
     "$timedelta": lambda text: dt.timedelta(microseconds=int(text[:-2])),
     "$decimal": decimal.Decimal,
     "$uuid": uuid.UUID,
     "$path": pathlib.Path,
+    "$posixpath": pathlib.PurePosixPath,
+    "$windowspath": pathlib.PureWindowsPath,
 }
 
 
@@ -407,6 +473,10 @@ def freeze(arguments: Mapping[str, Any]) -> Frozen:
         ArgumentsError: NaN or infinity, a cycle or too deep a nesting, a key that is not a string, a lone
             surrogate, too many values or bytes, or a type that has no canonical spelling.
     """
+    if not isinstance(arguments, Mapping):
+        raise ArgumentsError(
+            f"arguments are a mapping from names to values, not a {type(arguments).__name__}"
+        )
     freezer = _Freezer()
     try:
         tree, view = freezer.walk(arguments, "args", 0)

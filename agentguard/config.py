@@ -217,7 +217,10 @@ def near(path: Path) -> str:
 
 
 def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Finding]]:
-    """The configuration, or None, and everything that is wrong with its file."""
+    """The configuration as far as it is right, and everything that is wrong with its file.
+
+    With any finding it is not to be used for anything but finding more; None where nothing of it is usable.
+    """
     from agentguard.policy import Default
 
     source, findings = _read(path, "a configuration begins with `policies: FOLDER`")
@@ -226,12 +229,20 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     document, problems = _validate(_Document, source, source.data, ())
     findings += problems
     if document is None:
+        # What is right is used all the same, so that one run reports what is wrong in the files it names.
+        right = {
+            key: value
+            for key, value in source.data.items()
+            if not _validate(_Document, source, {"policies": ".", key: value}, ())[1]
+        }
+        document, _ = _validate(_Document, source, right, ())
+    if document is None:
         return None, findings
     base = Path(os.path.abspath(path)).parent
     try:
-        default: Default | None = Default(**document.default.model_dump())
+        default = Default(**document.default.model_dump())
     except ConfigurationError as error:
-        default = None
+        default = Default()
         findings.append(source.finding("AG303", str(error), ("default",), key=True))
     store = document.store
     if store.startswith("sqlite:///"):
@@ -239,8 +250,6 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     elif store not in ("memory:", "memory://"):
         hint = "write `sqlite:///file.db`, `sqlite:////absolute/file.db` or `memory:`"
         findings.append(source.finding("AG303", "the value names no store", ("store",), hint=hint))
-    if default is None:
-        return None, findings
     config = Config(
         file=Path(path),
         policies=tuple(base / named for named in document.policies),
@@ -311,6 +320,23 @@ def check_access(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
     return found
 
 
+def refuse_writable(policies: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse policies that anybody on the machine may change.
+
+    Raises:
+        PolicyError: naming each such file and folder, and what to do.
+    """
+    from agentguard.errors import PolicyError
+    from agentguard.policy import render_text
+
+    paths = [Path(path) for path in policies]
+    files = [file for path in paths if path.is_dir() for file in sorted(path.rglob("*.y*ml"))]
+    loose = check_access(dict.fromkeys([*paths, *files]))
+    if loose:
+        text = render_text(loose, files=len(paths) + len(files), rules=0, loaded=False).rstrip()
+        raise PolicyError(f"the policies were refused:\n{text}", loose)
+
+
 def _read(path: str | os.PathLike[str], begins: str) -> tuple[Source | None, list[Finding]]:
     from agentguard.policy import read_files
     from agentguard.policy.findings import Finding
@@ -349,7 +375,7 @@ def _validate(
         elif kind == "missing":
             code, message = "AG101", f"`{name}` is missing{inside}"
         elif kind == "literal_error":
-            allowed = e["ctx"]["expected"].replace(" or ", ", ").split(", ")
+            allowed = e.get("ctx", {})["expected"].replace(" or ", ", ").split(", ")
             word = str(e["input"])[:60]
             code, message = "AG104", f"unknown word for `{name}`: `{word}`"
             hint = suggestion(word, [one.strip("'") for one in allowed])

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from agentguard.drivers import Done, advance, drive, drive_sync, drive_to_run
 from agentguard.errors import ConfigurationError
+from agentguard.operations import Closed
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.tools import Tool
 
-__all__ = ["guarded", "kind_of"]
+__all__ = ["check_function", "guarded", "kind_of"]
 
 
 def kind_of(function: Callable[..., Any]) -> str:
@@ -34,17 +35,21 @@ def kind_of(function: Callable[..., Any]) -> str:
     return "sync"
 
 
-def guarded(guard: Guard, tool: Tool, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The guarded function.
+def check_function(function: object) -> None:
+    """Refuse what cannot be decorated.
 
     Raises:
         ConfigurationError: not a plain function (decorate the function, not a class or a partial).
     """
     if not isinstance(function, types.FunctionType):
         raise ConfigurationError(
-            f"`{tool.name}`: only functions can be decorated, not a {type(function).__name__}; "
-            "use `guard.register(name, callable)` for others"
+            f"only functions can be decorated, not a {type(function).__name__}; put `@guard.tool` next to "
+            "the function, below `@staticmethod` and the like, or use `guard.register(name, callable)`"
         )
+
+
+def guarded(guard: Guard, tool: Tool, function: types.FunctionType) -> Callable[..., Any]:
+    """The guarded function."""
     make = {
         "sync": _sync,
         "async": _async,
@@ -57,7 +62,7 @@ def guarded(guard: Guard, tool: Tool, function: Callable[..., Any]) -> Callable[
     )
     functools.update_wrapper(wrapper, function)
     del wrapper.__wrapped__  # type: ignore[attr-defined]
-    wrapper.__kwdefaults__ = None  # type: ignore[assignment]
+    wrapper.__kwdefaults__ = None
     wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     wrapper.__agentguard__ = tool  # type: ignore[attr-defined]
     return wrapper
@@ -67,39 +72,39 @@ def guarded(guard: Guard, tool: Tool, function: Callable[..., Any]) -> Callable[
 
 
 def _sync(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
-    begin, drive_, name = guard.begin, drive_sync, tool.name
+    begin, drive_ = guard.begin, drive_sync
 
     def call(*args: Any, **kwargs: Any) -> Any:
         flow, run = begin(tool, function, args, kwargs)
         if flow is None:
             return run({})
-        return drive_(guard, flow, name, run)
+        return drive_(guard, flow, run)
 
     return call  # type: ignore[return-value]
 
 
 def _async(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
-    begin, drive_, name = guard.begin, drive, tool.name
+    begin, drive_ = guard.begin, drive
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         flow, run = begin(tool, function, args, kwargs)
         if flow is None:
             return await run({})
-        return await drive_(guard, flow, name, run)
+        return await drive_(guard, flow, run)
 
     return call  # type: ignore[return-value]
 
 
 def _generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
-    begin, advance_, done_type = guard.begin, advance, Done
-    closed, base, exit_ = _Closed, BaseException, GeneratorExit
+    begin, advance_, kind, done_type = guard.begin, advance, type, Done
+    closed, base, exit_ = Closed, BaseException, GeneratorExit
 
     def call(*args: Any, **kwargs: Any) -> Any:
         flow, run = begin(tool, function, args, kwargs, True)
         if flow is None:
             return (yield from run({}))
-        step = advance_(guard, flow)
-        if isinstance(step, done_type):
+        step: Any = advance_(guard, flow)
+        if kind(step) is done_type:
             return step.result()
         try:
             value = yield from run(step.arguments)
@@ -109,15 +114,16 @@ def _generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.
         except base as error:
             advance_(guard, flow, None, error)
             raise
-        return advance_(guard, flow, value).result()
+        ended: Any = advance_(guard, flow, value)
+        return ended.result()
 
     return call  # type: ignore[return-value]
 
 
 def _async_generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
-    begin, advance_, done_type = guard.begin, advance, Done
+    begin, advance_, kind, done_type = guard.begin, advance, type, Done
     closed, base, exit_, stop_, stepping = (
-        _Closed,
+        Closed,
         BaseException,
         GeneratorExit,
         StopAsyncIteration,
@@ -129,26 +135,26 @@ def _async_generator(guard: Guard, tool: Tool, function: types.FunctionType) -> 
         if flow is None:
             source = run({})
         else:
-            step = await stepping(guard, flow)
-            if isinstance(step, done_type):
+            step: Any = await stepping(guard, flow)
+            if kind(step) is done_type:
                 step.result()
                 return
             source = run(step.arguments)
         try:
-            send = None
+            send = thrown = None
             while True:
                 try:
-                    item = await source.asend(send)
+                    item = await (source.asend(send) if thrown is None else source.athrow(thrown))
                 except stop_:
                     break
+                send = thrown = None
                 try:
                     send = yield item
                 except exit_:
                     await source.aclose()
                     raise
-                except base as thrown:
-                    item = await source.athrow(thrown)
-                    send = yield item
+                except base as error:
+                    thrown = error
         except exit_:
             if flow is not None:
                 advance_(guard, flow, None, closed())
@@ -161,7 +167,3 @@ def _async_generator(guard: Guard, tool: Tool, function: types.FunctionType) -> 
             await stepping(guard, flow, None)
 
     return call  # type: ignore[return-value]
-
-
-class _Closed(BaseException):
-    """The consumer closed the stream before its end."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.canonical import Frozen
-from agentguard.flow import Flow
+from agentguard.flow import Flow, told
 from agentguard.operations import (
     Buffer,
     Change,
@@ -36,11 +40,15 @@ from agentguard.operations import (
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
+    from agentguard.session import Session
 
 __all__ = ["Active", "Done", "active", "advance", "drive", "drive_sync", "drive_to_run"]
 
 FACTS_SECONDS: Final = 2.0
 """How long the fact providers of one call may take together; what is missing then is absent."""
+
+MAX_PROVIDERS: Final = 64
+"""Fact providers that may be asked at one time in this process; one that never answers takes a place."""
 
 log = logging.getLogger("agentguard")
 
@@ -48,20 +56,31 @@ log = logging.getLogger("agentguard")
 class Active:
     """A guarded call that is running: a guarded function it runs with the same arguments is the same call."""
 
-    __slots__ = ("canonical", "guard", "tool", "used")
+    __slots__ = ("_left", "guard", "step")
 
-    def __init__(self, guard: Guard, tool: str, canonical: bytes) -> None:
+    def __init__(self, guard: Guard, step: Run) -> None:
         self.guard = guard
-        self.tool = tool
-        self.canonical = canonical
-        self.used = False
+        self.step = step
+        self._left = [True]
 
-    def take(self, guard: Guard, tool: str, frozen: Frozen) -> bool:
-        """True once, for the same tool with the same arguments."""
-        if self.used or self.guard is not guard or self.tool != tool or self.canonical != frozen.canonical:
+    def take(self, guard: Guard, tool: str, session: Session | None, frozen: Frozen) -> bool:
+        """True once, for the same tool with the same arguments and nobody else acting."""
+        step = self.step
+        if self.guard is not guard or step.tool != tool or step.frozen.canonical != frozen.canonical:
             return False
-        self.used = True
-        return True
+        if session is not None and session is not step.session:
+            return False
+        return self._spend()
+
+    def end(self) -> None:
+        """The call is over: what it started and left behind is no part of it."""
+        self._spend()
+
+    def _spend(self) -> bool:
+        try:
+            return self._left.pop()  # one step, so that of two threads one gets it
+        except IndexError:
+            return False
 
 
 active: ContextVar[Active | None] = ContextVar("agentguard_active", default=None)
@@ -108,7 +127,7 @@ def perform(guard: Guard, op: Operation) -> Any:
             raise AssertionError(f"not a store operation: {op!r}")
 
 
-def advance(guard: Guard, flow: Flow, value: Any = None, error: BaseException | None = None) -> Run | Any:
+def advance(guard: Guard, flow: Flow, value: Any = None, error: BaseException | None = None) -> Run | Done:
     """Drive synchronously up to the next `Run`, or to the end (wrapped in `_Done`)."""
     while True:
         try:
@@ -143,28 +162,34 @@ class Done:
         return self.value
 
 
-def drive_sync(guard: Guard, flow: Flow, tool: str, run: Callable[[dict[str, Any]], Any]) -> Any:
+def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -> Any:
     """Run a whole call on this thread."""
     step = advance(guard, flow)
-    while type(step) is Run:
-        token = active.set(Active(guard, tool, step.frozen.canonical))
+    while isinstance(step, Run):
+        mark = Active(guard, step)
+        token = active.set(mark)
         try:
             value, error = run(step.arguments), None
+        except GeneratorExit:
+            _close(guard, flow)
+            raise
         except BaseException as raised:
             value, error = None, raised
         finally:
             active.reset(token)
+            mark.end()
         step = advance(guard, flow, value, error)
     return step.result()
 
 
-async def drive(guard: Guard, flow: Flow, tool: str, run: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:
+async def drive(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:
     """Run a whole call on this event loop; the store is used on a thread of its own."""
     step = await drive_to_run(guard, flow)
-    while type(step) is Run:
+    while isinstance(step, Run):
         value: Any = None
         error: BaseException | None = None
-        token = active.set(Active(guard, tool, step.frozen.canonical))
+        mark = Active(guard, step)
+        token = active.set(mark)
         try:
             value = await run(step.arguments)
         except GeneratorExit:
@@ -174,30 +199,34 @@ async def drive(guard: Guard, flow: Flow, tool: str, run: Callable[[dict[str, An
         except BaseException as raised:
             error = raised
         finally:
-            active.reset(token)
+            mark.end()
+            try:
+                active.reset(token)
+            except ValueError:  # closed from another context than it ran in
+                pass
         step = await drive_to_run(guard, flow, value, error)
     return step.result()
 
 
 async def drive_to_run(
     guard: Guard, flow: Flow, value: Any = None, error: BaseException | None = None
-) -> Run | Any:
+) -> Run | Done:
     """Drive up to the next `Run`, or to the end (`Done`)."""
     while True:
         try:
             op = flow.send(value) if error is None else flow.throw(error)
         except StopIteration as stop:
             return Done(stop.value)
-        kind = type(op)
-        if kind is Run:
+        if isinstance(op, Run):
             return op
+        kind = type(op)
         value, error = None, None
         try:
             if kind is Buffer or kind is Notify:
                 value = perform(guard, op)
-            elif kind is Wait:
+            elif isinstance(op, Wait):
                 value = await guard.waiter.wait(op.approval.id, tenant=guard.tenant)
-            elif kind is Fetch:
+            elif isinstance(op, Fetch):
                 value = await _fetch(guard, op)
             else:
                 value = await _shielded(guard, op)
@@ -216,7 +245,11 @@ def _close(guard: Guard, flow: Flow) -> None:
 
 
 async def _shielded(guard: Guard, op: Operation) -> Any:
-    future = asyncio.get_running_loop().run_in_executor(guard.store_thread, perform, guard, op)
+    try:
+        future = asyncio.get_running_loop().run_in_executor(guard.store_thread, perform, guard, op)
+    except RuntimeError:
+        # The guard was closed: its thread is gone, and what ends now is recorded here, if it still can be.
+        return perform(guard, op)
     try:
         await asyncio.wait((future,))
     except asyncio.CancelledError:
@@ -225,8 +258,9 @@ async def _shielded(guard: Guard, op: Operation) -> Any:
                 await asyncio.wait((future,))
             except asyncio.CancelledError:
                 continue
-        if future.exception() is not None:
-            log.error("a cancelled call could not be recorded: %s", future.exception())
+        failed = future.exception()
+        if failed is not None:
+            log.error("a cancelled call could not be recorded: %s", told(failed))
         raise
     return future.result()
 
@@ -234,13 +268,49 @@ async def _shielded(guard: Guard, op: Operation) -> Any:
 # -- facts and waiting
 
 
-def _merge(into: dict[str, Any], found: object, provider: object) -> None:
+_provider_turns: Final = threading.BoundedSemaphore(MAX_PROVIDERS)
+
+
+def _merge(into: dict[str, Any], found: object) -> None:
     if not isinstance(found, Mapping):
-        log.warning("a fact provider returned a %s instead of a mapping: %r", type(found).__name__, provider)
+        log.warning("a fact provider returned a %s instead of a mapping", type(found).__name__)
         return
-    for name, value in found.items():
+    for name, value in list(islice(found.items(), 64)):
         if isinstance(name, str) and isinstance(value, Mapping):
             into[name] = {**into.get(name, {}), **value}
+
+
+def _ask(provider: Any, op: Fetch) -> Future[Any]:
+    """Ask a provider in a thread of its own, for it may never answer; how many may hang is bounded."""
+    answer: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            found = provider(op.request, op.names)
+            if inspect.isawaitable(found):
+
+                async def wait() -> object:
+                    return await found
+
+                found = asyncio.run(wait())
+        except BaseException as error:
+            outcome: BaseException | None = error
+        else:
+            outcome = None
+        finally:
+            _provider_turns.release()
+        if not answer.set_running_or_notify_cancel():
+            return
+        if outcome is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(outcome)
+
+    if not _provider_turns.acquire(blocking=False):
+        answer.set_exception(TimeoutError("too many fact providers do not answer"))
+        return answer
+    threading.Thread(target=work, name="agentguard-facts", daemon=True).start()
+    return answer
 
 
 async def _fetch(guard: Guard, op: Fetch) -> Mapping[str, Any]:
@@ -251,13 +321,10 @@ async def _fetch(guard: Guard, op: Fetch) -> Mapping[str, Any]:
             if inspect.iscoroutinefunction(provider):
                 found = await provider(op.request, op.names)
             else:
-                found = await asyncio.to_thread(provider, op.request, op.names)
-                if inspect.isawaitable(found):
-                    found = await found
+                found = await asyncio.wrap_future(_ask(provider, op))
+            _merge(known, found)
         except Exception as error:
             log.warning("a fact provider failed: %s", type(error).__name__)
-        else:
-            _merge(known, found, provider)
 
     tasks = [asyncio.ensure_future(ask(provider)) for provider in guard.providers]
     try:
@@ -272,23 +339,12 @@ async def _fetch(guard: Guard, op: Fetch) -> Mapping[str, Any]:
 
 def _fetch_sync(guard: Guard, op: Fetch) -> Mapping[str, Any]:
     known: dict[str, Any] = {}
-
-    def ask(provider: Any) -> object:
-        found = provider(op.request, op.names)
-        if inspect.isawaitable(found):
-
-            async def wait() -> object:
-                return await found
-
-            return asyncio.run(wait())
-        return found
-
-    futures = [guard.fact_threads.submit(ask, provider) for provider in guard.providers]
-    for provider, future in zip(guard.providers, futures, strict=True):
+    deadline = time.monotonic() + FACTS_SECONDS
+    for answer in [_ask(provider, op) for provider in guard.providers]:
         try:
-            _merge(known, future.result(timeout=FACTS_SECONDS), provider)
+            _merge(known, answer.result(timeout=max(0.0, deadline - time.monotonic())))
         except FutureTimeout:
-            future.cancel()
+            answer.cancel()
             log.warning("a fact provider took longer than %s s", FACTS_SECONDS)
         except Exception as error:
             log.warning("a fact provider failed: %s", type(error).__name__)

@@ -44,7 +44,7 @@ __all__ = [
     "VoteRefused",
 ]
 
-Remedy = Literal["never", "with_approval", "by_exception", "fix_call", "ask_operator"]
+Remedy = Literal["never", "rejected", "with_approval", "by_exception", "fix_call", "ask_operator"]
 """What would have to happen for a denied call to run."""
 
 
@@ -103,6 +103,7 @@ class ToolCallDenied(AgentGuardError):
         """One line for a model or a person, without policy internals or argument values."""
         advice = {
             "never": "this will never be allowed; do not retry it",
+            "rejected": "do not retry it, and do not look for another way to do the same",
             "with_approval": "a person has to approve it; do not retry it unless you are told to",
             "by_exception": "only an approved exception would allow it; do not retry it",
             "fix_call": "correct the arguments before calling again",

@@ -10,27 +10,38 @@ from the bytes that were decided on.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
 from agentguard.canonical import Frozen, freeze
-from agentguard.decision import Decision, Effect, Flag, Matched, RedactResult, Reserve, SetArgument
+from agentguard.decision import (
+    Approve,
+    Decision,
+    Effect,
+    Flag,
+    Matched,
+    RedactResult,
+    Reserve,
+    SetArgument,
+    plain,
+)
 from agentguard.errors import (
     AgentGuardError,
+    ApprovalPending,
     ArgumentsError,
     InvalidArguments,
+    OutcomeUnknown,
     Remedy,
     StoreError,
     ToolCallDenied,
 )
 from agentguard.ids import uuid7
 from agentguard.ledger import events
-from agentguard.operations import Batch, Buffer, Failed, Fetch, Operation, Record, Run, Take
+from agentguard.operations import Batch, Buffer, Closed, Failed, Fetch, Operation, Record, Run, Take
 from agentguard.paths import assign
 from agentguard.redact import redact
 from agentguard.session import Pause, Session
@@ -40,6 +51,7 @@ from agentguard.tools import Tool
 if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.policy import Snapshot
+    from agentguard.stepup.model import Approval
 
 __all__ = ["Call", "Flow", "call_flow", "denial", "request_of", "take"]
 
@@ -56,7 +68,9 @@ class Call:
 
     `problem` is what binding the arguments already found wrong. `streams` says that the tool yields its
     result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now. `fresh`
-    says that the guard itself made the call id, for this one decision.
+    says that the guard itself made the call id, for this one decision. `asked` is the digest of the arguments
+    as they came, and `ran` says that the tool was started, both set by the flow. `approved` is told of the
+    approval before it is claimed.
     """
 
     tool: Tool
@@ -68,6 +82,9 @@ class Call:
     streams: bool = False
     digest: str = ""
     fresh: bool = False
+    asked: str = ""
+    ran: bool = False
+    approved: Callable[[Approval], None] | None = None
 
 
 def call_flow(guard: Guard, call: Call) -> Flow:
@@ -77,7 +94,37 @@ def call_flow(guard: Guard, call: Call) -> Flow:
         ToolCallDenied: it did not run.
         ApprovalPending: it did not run yet.
     """
+    try:
+        return (yield from _path(guard, call))
+    except Exception as error:
+        yield from broken(guard, call, error)
+
+
+def broken(guard: Guard, call: Call, error: Exception) -> Generator[Operation, Any, None]:
+    """INVARIANT: whatever goes wrong before the tool runs is a denial, recorded if it still can be."""
+    if call.ran or isinstance(error, (ToolCallDenied, ApprovalPending, OutcomeUnknown)):
+        raise error
+    if isinstance(error, StoreError):
+        yield from _unrecorded(call, error)
+    log.error("`%s` was not run: %s", call.tool.name, told(error))
+    reason = "the guard could not decide it"
+    try:
+        request = request_of(guard, call, EMPTY)
+    except Exception:
+        raise ToolCallDenied(call.tool.name, "agentguard/error", reason, remedy="ask_operator") from None
+    yield from _refuse(guard, call, request, "error", reason, "ask_operator", error=type(error).__name__)
+
+
+def told(error: BaseException) -> str:
+    """What of an error may stand in a log: our own text, and of others, which may hold values, the class."""
+    return str(error) if isinstance(error, AgentGuardError) else type(error).__name__
+
+
+def _path(guard: Guard, call: Call) -> Flow:
     session, tool = call.session, call.tool
+    if guard.closed:
+        request = request_of(guard, call, EMPTY)
+        yield from _refuse(guard, call, request, "closed", "the guard was closed", "ask_operator")
     if session is None or session.closed:
         ended = "its session has ended" if session is not None else "no session says which agent acts"
         request = request_of(guard, call, EMPTY)
@@ -105,7 +152,7 @@ def call_flow(guard: Guard, call: Call) -> Flow:
     if call.digest != tool.digest:
         reason = "the tool's code is not what was registered; something replaced it"
         yield from _refuse(guard, call, request, "definition", reason, "ask_operator", frozen)
-    if session.tripping and session.tripped(tool.name, frozen.digest):
+    if session.tripping and session.tripped(tool.name, digest_of(call, frozen)):
         reason = "this exact call was denied several times already, so nobody is asked again"
         yield from _refuse(guard, call, request, "breaker", reason, "never", frozen)
     session.count(call.call_id)
@@ -114,23 +161,32 @@ def call_flow(guard: Guard, call: Call) -> Flow:
         request = yield from fetch(guard, snapshot, request)
     try:
         decision = snapshot.decide(request)
+        if type(decision) is not Decision or type(decision.effect) is not Effect:
+            raise TypeError(f"a {type(decision).__name__} is no decision")
     except Exception as error:
         decision = yield from _undecided(guard, call, request, frozen, error)
-    final = frozen
+    if decision.effect is Effect.DENY:
+        yield from _deny(guard, call, request, decision, frozen)
+    final, asked = frozen, request
     if decision.obligations:
         decision, request, final = yield from _constrain(guard, call, decision, request, frozen)
-    if decision.effect is Effect.STEP_UP:
+    if decision.effect is Effect.STEP_UP or (decision.obligations and decision.approval is not None):
         from agentguard.stepping import step_up
 
         return (yield from step_up(guard, call, request, decision, frozen, final))
-    if decision.effect is Effect.DENY:
-        yield from _deny(guard, call, request, decision, frozen)
     if decision.obligations:
-        decision = yield from take(guard, call, snapshot, request, decision, frozen)
+        decision = yield from take(guard, call, snapshot, asked, decision, frozen)
     return (yield from _record_and_run(guard, call, request, decision, frozen, final))
 
 
 # -- asking
+
+
+def digest_of(call: Call, frozen: Frozen) -> str:
+    """The digest of the arguments as they came, for the breaker; most calls never need it."""
+    if not call.asked:
+        call.asked = frozen.digest
+    return call.asked
 
 
 def request_of(guard: Guard, call: Call, view: Mapping[str, Any]) -> ContextRequest:
@@ -189,20 +245,27 @@ def fetch(
     changes: dict[str, Any] = {}
     supplied = dict(request.supplied)
     for name, value in known.items():
-        if name in _FACT_KEYS:
-            old = getattr(request, name)
-            changes[name] = freeze({**dict(old or {}), **dict(value)}).view
-        else:
-            supplied[name] = freeze(value).view
+        try:
+            if name in _FACT_KEYS:
+                old = getattr(request, name)
+                changes[name] = freeze({**dict(old or {}), **dict(value)}).view
+            else:
+                supplied[name] = freeze({**dict(supplied.get(name, {})), **dict(value)}).view
+        except Exception as error:
+            # An absent fact: every rule that reads it fires, and no allow rule does.
+            log.warning("what a fact provider said of `%s` is no fact: %s", name[:40], type(error).__name__)
     return replace(request, supplied=supplied, **changes)
 
 
 def decide(
     guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, frozen: Frozen
 ) -> Generator[Operation, Any, Decision]:
-    """The core's answer; a core that fails is a denial."""
+    """The core's answer; a core that fails, or answers something else than a decision, is a denial."""
     try:
-        return snapshot.decide(request)
+        found = snapshot.decide(request)
+        if type(found) is not Decision or type(found.effect) is not Effect:
+            raise TypeError(f"a {type(found).__name__} is no decision")
+        return found
     except Exception as error:
         return (yield from _undecided(guard, call, request, frozen, error))
 
@@ -219,12 +282,9 @@ def _constrain(
     guard: Guard, call: Call, decision: Decision, request: ContextRequest, frozen: Frozen
 ) -> Generator[Operation, Any, tuple[Decision, ContextRequest, Frozen]]:
     """The request and arguments as the constraints want them, which the core decided on already."""
+    yield from check_obligations(guard, call, decision, request, frozen)
     writes = [item for item in decision.obligations if isinstance(item, SetArgument)]
-    redacts = any(isinstance(item, RedactResult) for item in decision.obligations)
-    if redacts and call.streams and decision.effect is not Effect.DENY:
-        reason = "its result has to be redacted, and a stream cannot be"
-        yield from _refuse(guard, call, request, "redaction", reason, "ask_operator", frozen)
-    if not writes or decision.effect is Effect.DENY:
+    if not writes:
         return decision, request, frozen
     problem: str | None
     try:
@@ -233,12 +293,10 @@ def _constrain(
             assign(arguments, item.path, item.value)
         final = freeze(arguments)
         problem = call.tool.check(final.thaw()) if call.tool.check is not None else None
-    except (ArgumentsError, KeyError, TypeError, ValueError) as error:
-        final, problem = frozen, f"{type(error).__name__}: {error}"
     except Exception as error:
-        final, problem = frozen, type(error).__name__
+        final, problem = frozen, told(error)
     if problem is not None:
-        log.warning("constraint on `%s` does not fit its schema: %s", call.tool.name, problem)
+        log.warning("what `%s` writes does not fit `%s`: %s", writes[0].rule, call.tool.name, problem)
         reason = f"what `{writes[0].rule}` writes does not fit the tool"
         yield from _refuse(guard, call, request, "constraint", reason, "ask_operator", frozen)
     supplied = dict(request.supplied)
@@ -249,10 +307,26 @@ def _constrain(
     return decision, replace(request, args=final.view, supplied=supplied), final
 
 
+def check_obligations(
+    guard: Guard, call: Call, decision: Decision, request: ContextRequest, frozen: Frozen
+) -> Generator[Operation, Any, None]:
+    """Refuse what nobody here can fulfil: an obligation of an unknown kind, a mask over a stream."""
+    for item in decision.obligations:
+        if not isinstance(item, (SetArgument, Flag, Approve, Reserve, RedactResult)):
+            reason = "its decision asks for something that this guard cannot do"
+            yield from _refuse(guard, call, request, "obligation", reason, "ask_operator", frozen)
+        if call.streams and isinstance(item, RedactResult):
+            reason = "its result has to be redacted, and a stream cannot be"
+            yield from _refuse(guard, call, request, "redaction", reason, "ask_operator", frozen)
+
+
 def take(
     guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, decision: Decision, frozen: Frozen
 ) -> Generator[Operation, Any, Decision]:
-    """Take what the decision counts; who finds a counter full is decided again without it."""
+    """Take what the decision counts; who finds a counter full is decided again without it.
+
+    `request` is the one that was decided on. A second answer may neither be stronger nor rewrite otherwise.
+    """
     exhausted: set[str] = set()
     for _ in range(_ROUNDS):
         wanted = [
@@ -269,12 +343,21 @@ def take(
         if full is None:
             return decision
         exhausted.add(full)
-        again = snapshot.decide(request, exhausted=exhausted)
+        try:
+            again = snapshot.decide(request, exhausted=exhausted)
+        except Exception as error:
+            again = yield from _undecided(guard, call, request, frozen, error)
         if again.effect.rank > decision.effect.rank:
             yield from _deny(guard, call, request, again, frozen)
+        if _written(again) != _written(decision):
+            break
         decision = again
     yield from _refuse(guard, call, request, "limits", "its limits are used up", "ask_operator", frozen)
     raise AssertionError("refused")
+
+
+def _written(decision: Decision) -> list[tuple[str, Any]]:
+    return [(item.path, plain(item.value)) for item in decision.obligations if isinstance(item, SetArgument)]
 
 
 # -- recording and running
@@ -381,27 +464,43 @@ def run(
 ) -> Flow:
     """Run the tool and record how it ended; `settle` makes the operation that records it."""
     started = time.perf_counter_ns()
+    session, tool = call.session, call.tool
+    untrusted = tool.facts.get("untrusted_output") is True
+    if session is not None and untrusted:
+        # Before it runs: a stream is read while it runs, and what it raises are other people's words too.
+        session.label("untrusted")
+    call.ran = True
     try:
-        result = yield Run(arguments, final, request.now)
+        result = yield Run(arguments, final, tool.name, session)
     except GeneratorExit:
         raise
     except Exception as error:
-        yield from quietly(settle("failed", started, type(error).__name__))
+        yield from _ended(settle, "failed", started, type(error).__name__)
+        return Failed(error)
+    except Closed as error:
+        yield from _ended(settle, "succeeded", started, "Closed")
         return Failed(error)
     except BaseException as error:
-        status: events.Status = "succeeded" if type(error).__name__ == "_Closed" else "unknown"
-        yield from quietly(settle(status, started, type(error).__name__.strip("_")))
+        yield from _ended(settle, "unknown", started, type(error).__name__)
         return Failed(error)
-    yield from quietly(settle("succeeded", started, None))
+    yield from _ended(settle, "succeeded", started, None)
     for item in decision.obligations:
         if isinstance(item, RedactResult):
             result = redact(result, item.paths)
-    if call.session is not None and not call.streams:
-        untrusted = call.tool.facts.get("untrusted_output") is True
-        call.session.observe(
-            result, call.tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id
-        )
+    if session is not None and not call.streams:
+        session.observe(result, tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id)
     return result
+
+
+def _ended(
+    settle: Any, status: events.Status, started: int, error: str | None
+) -> Generator[Operation, Any, None]:
+    try:
+        operation = settle(status, started, error)
+    except Exception as failure:
+        log.error("an outcome could not be recorded: %s", told(failure))
+        return
+    yield from quietly(operation)
 
 
 def quietly(operation: Operation) -> Generator[Operation, Any, None]:
@@ -409,8 +508,10 @@ def quietly(operation: Operation) -> Generator[Operation, Any, None]:
     decision is durable, and a decision without outcome reads as unknown."""
     try:
         yield operation
-    except AgentGuardError as error:
-        log.error("an outcome could not be recorded: %s", error)
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        log.error("an outcome could not be recorded: %s", told(error))
 
 
 def _thaw(
@@ -435,13 +536,13 @@ def _deny(
     hmac = guard.hmac(frozen.canonical)
     written = happened(guard, request, decision, str(decision_id), hmac, runs=False)
     if call.session is not None:
-        call.session.denied(call.tool.name, frozen.digest)
+        call.session.denied(call.tool.name, digest_of(call, frozen))
     try:
         yield Record(written, payloads(guard, request, (hmac, frozen)))
     except GeneratorExit:
         raise
     except Exception as error:
-        log.error("a denial could not be recorded: %s", error)
+        log.error("a denial could not be recorded: %s", told(error))
         decision_id = None
     raise denial(guard, call.tool.name, decision, decision_id)
 
@@ -483,7 +584,7 @@ def _refuse(
     except GeneratorExit:
         raise
     except Exception as failure:
-        log.error("a denial could not be recorded: %s", failure)
+        log.error("a denial could not be recorded: %s", told(failure))
         decision_id = None
     kind = InvalidArguments if invalid else ToolCallDenied
     raise kind(
@@ -493,7 +594,7 @@ def _refuse(
 
 def _unrecorded(call: Call, error: Exception) -> Generator[Operation, Any, None]:
     """INVARIANT: what cannot be recorded does not run."""
-    log.error("`%s` was not run: %s", call.tool.name, error)
+    log.error("`%s` was not run: %s", call.tool.name, told(error))
     known = isinstance(error, StoreError)
     raise ToolCallDenied(
         call.tool.name,
@@ -509,8 +610,3 @@ def _problem(error: Exception) -> str:
         return str(error)
     # A TypeError of binding names parameters, never values.
     return f"the arguments do not fit its signature: {error}"
-
-
-def at_latest(moment: dt.datetime, seconds: int) -> dt.datetime:
-    """`seconds` after a moment."""
-    return moment + dt.timedelta(seconds=seconds)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
+import json
 import logging
+import os
 import queue
+import re
 import sys
 import threading
 import types
+import typing
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,21 +23,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self
 
 from agentguard.call import AgentIdentity, Principal
 from agentguard.canonical import Frozen, freeze
-from agentguard.decorate import guarded, kind_of
-from agentguard.drivers import Done, active, advance, drive, drive_sync, drive_to_run
-from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError
+from agentguard.decorate import check_function, guarded, kind_of
+from agentguard.drivers import active, drive, drive_sync
+from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError, ToolCallDenied
 from agentguard.flow import Call, Flow, call_flow
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.ledger.keys import args_hmac, ledger_key
-from agentguard.operations import Run
-from agentguard.policy import Snapshot
 from agentguard.recorder import Recorder
 from agentguard.session import Pause, Session, current_session
 from agentguard.stepping import Resumption, resume_flow
+from agentguard.stepup import machine
 from agentguard.stepup.ballot import Answer, cast, departed
 from agentguard.stepup.channels import Question
-from agentguard.stepup.directory import open_directory
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import open_store
 from agentguard.tools import (
@@ -47,7 +51,7 @@ from agentguard.tools import (
 if TYPE_CHECKING:
     import datetime as dt
 
-    from agentguard.policy import PolicyPaths
+    from agentguard.policy import PolicyPaths, Snapshot
     from agentguard.stepup.channels import Channel
     from agentguard.stepup.directory import Directory
     from agentguard.stepup.model import Approval
@@ -61,6 +65,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger("agentguard")
 _CHANNEL_QUEUE: Final = 1_000
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+_guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 
 class FactProvider(Protocol):
@@ -114,13 +120,22 @@ class Guard:
             raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
         if pause not in ("wait", "raise"):
             raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
-        self._snapshot = snapshot if snapshot is not None else Snapshot.load(policies)  # type: ignore[arg-type]
+        if snapshot is None:
+            from agentguard.config import refuse_writable  # here: they bring the whole policy language
+            from agentguard.policy import Snapshot
+
+            assert policies is not None
+            paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
+            refuse_writable(paths)
+            snapshot = Snapshot.load(paths)
+        self._snapshot = snapshot
+        if directory is None or isinstance(directory, (str, Path)):
+            from agentguard.stepup.directory import open_directory
+
+            directory = open_directory(directory)
         self._entries = _tool_entries(tool_facts)
-        self.directory: Final[Directory] = (
-            open_directory(directory)
-            if directory is None or isinstance(directory, (str, Path))
-            else directory
-        )
+        self.directory: Final[Directory] = directory
+        self._channels = [_ChannelThread(channel) for channel in channels]
         self._own_store = isinstance(store, str)
         self.store: Final[Store] = open_store(store, clock=clock) if isinstance(store, str) else store
         self.record: Final = record
@@ -132,15 +147,20 @@ class Guard:
         self.now: Final = self.store.now
         self.waiter: Final = ApprovalWaiter(self.store)
         self.recorder: Final = Recorder(self.store, tenant, self.now)
-        self.store_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
-        self.fact_threads: Final = ThreadPoolExecutor(8, thread_name_prefix="agentguard-facts")
-        self._key = ledger_key(self.store.url)
         self._tools: dict[str, Tool] = {}
         self._raw: dict[str, types.FunctionType] = {}
-        self._channels = [_ChannelThread(channel) for channel in channels]
         self._non_waivable = _non_waivable(self._snapshot)
-        self._closed = False
-        self.store.append(tenant, (self._loaded(None),))
+        self.closed = False
+        self._forked()
+        _guards.add(self)
+        try:
+            self._key = ledger_key(self.store.url)
+            self.store.append(tenant, (self._loaded(None),))
+        except BaseException:
+            self.closed = True
+            if self._own_store:
+                self.store.close()
+            raise
 
     @classmethod
     def from_config(cls, path: str | Path, **changes: Any) -> Guard:
@@ -219,17 +239,18 @@ class Guard:
             return self.tool()(name)
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            check_function(function)
             tool = self.register(
-                name or getattr(function, "__name__", ""),
+                name if name is not None else getattr(function, "__name__", ""),
                 function,
                 secrets=secrets,
                 facts=facts,
                 injected=injected,
                 resource=resource,
             )
-            wrapper = guarded(self, tool, function)
-            self._raw[tool.name] = function  # type: ignore[assignment]
-            return wrapper
+            plain_function: Any = function
+            self._raw[tool.name] = plain_function
+            return guarded(self, tool, plain_function)
 
         return decorate
 
@@ -266,14 +287,18 @@ class Guard:
         binder, classes, described = None, {}, dict(definition or {})
         if run is not None:
             hidden = {*injected, *entry.get("injected", ())}
-            signature = inspect.signature(run)
+            try:
+                signature = inspect.signature(run)
+            except (TypeError, ValueError):
+                problem = f"{where}: its signature cannot be read; wrap it in a function"
+                raise ConfigurationError(problem) from None
             first = next(iter(signature.parameters), None)
             qualified = getattr(run, "__qualname__", "").rpartition(".")[0]
             if first in ("self", "cls") and qualified and not qualified.endswith("<locals>"):
                 hidden.add(str(first))
             binder = Binder(signature, hidden)
             classes = annotated_classes(run)
-            described.setdefault("signature", str(signature))
+            described.setdefault("signature", _ADDRESS.sub("", str(signature)))
             described.setdefault("doc", inspect.getdoc(run) or "")
             described.setdefault("of", f"{run.__module__}:{getattr(run, '__qualname__', '')}")
         tool = Tool(
@@ -288,9 +313,11 @@ class Guard:
             classes=classes,
             resource=resource,
             where=described.get("of", ""),
+            code=getattr(run, "__code__", None),
         )
         known = self._tools.get(name)
-        if known is not None and known.where != tool.where:
+        same = known is None or (known.where == tool.where and (tool.where or known.digest == tool.digest))
+        if known is not None and not same:
             raise ConfigurationError(
                 f"two tools are called `{name}`: {known.where or 'one registered before'} and "
                 f"{tool.where or 'this one'}; give one another name"
@@ -308,19 +335,13 @@ class Guard:
         module's name no longer leads to the guarded one. An empty list is no proof: one process cannot
         fence off its own code."""
         found: list[str] = []
-        for name, function in self._raw.items():
-            cells = {id(cell) for cell in gc.get_referrers(function) if isinstance(cell, types.CellType)}
+        for name, function in list(self._raw.items()):
+            if getattr(function, "__code__", None) is not self._tools[name].code:
+                found.append(f"the code of `{name}` was replaced after it was registered")
             for holder in gc.get_referrers(function):
-                if holder is self._raw or isinstance(holder, (Tool, types.FrameType)) or id(holder) in cells:
-                    continue
-                if isinstance(holder, dict):
-                    spaces = [m for m in list(sys.modules.values()) if getattr(m, "__dict__", None) is holder]
-                    keys = [key for key, value in list(holder.items()) if value is function]
-                    if not spaces or not keys:
-                        continue
-                    found.append(f"`{spaces[0].__name__}.{keys[0]}` is the unguarded function of `{name}`")
-                elif isinstance(holder, (list, tuple, set)) or type(holder).__name__ == "partial":
-                    found.append(f"a {type(holder).__name__} holds the unguarded function of `{name}`")
+                if holder is not self._raw:
+                    places = _held(holder, function)
+                    found.extend(f"{place} the unguarded function of `{name}`" for place in places)
             module = sys.modules.get(function.__module__)
             here: Any = module
             for part in function.__qualname__.split("."):
@@ -362,7 +383,7 @@ class Guard:
         Raises:
             ConfigurationError: with `strict`, while a tool is unknown or can be reached around the guard.
         """
-        if self._closed:
+        if self.closed:
             raise ConfigurationError("the guard is closed; make another")
         if self.strict:
             problems = [f"a policy names `{name}`, which nobody registered" for name in self.unknown_tools()]
@@ -418,25 +439,18 @@ class Guard:
             problem=problem,
             streams=streams,
             fresh=True,
-            digest=tool.digest if self._same_code(tool, function) else "changed",
+            digest=tool.current,
         )
         return call_flow(self, call), _runner(function, binder, injected, None)
 
     def _within(self, outer: Any, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any] | None:
         try:
             frozen = freeze(arguments)
+            thawed = frozen.thaw()
         except ArgumentsError:
             return None
-        return frozen.thaw() if outer.take(self, tool.name, frozen) else None
-
-    def _same_code(self, tool: Tool, function: Callable[..., Any]) -> bool:
-        code = getattr(function, "__code__", None)
-        return self._codes.setdefault(tool.name, code) is code
-
-    @property
-    def _codes(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.__dict__.setdefault("_code_of", {})
-        return found
+        same = tool.current == tool.digest and outer.take(self, tool.name, current_session(self), frozen)
+        return thawed if same else None
 
     def call(
         self,
@@ -448,17 +462,19 @@ class Guard:
         pause: Pause | None = None,
         session: Session | None = None,
         problem: Exception | None = None,
+        approved: Callable[[Approval], None] | None = None,
     ) -> R:
         """Guard one call of any tool: for adapters. `run` gets the arguments that were decided on.
 
         With the same `call_id` a framework may come here again after a pause: the approval is found, not
         asked for twice. `problem` is what the adapter found wrong with the call: it is denied and recorded.
+        `approved` is told of the call's approval before it is claimed.
 
         Raises:
             ToolCallDenied, ApprovalPending, OutcomeUnknown.
         """
-        flow, known = self._flow(tool, arguments, call_id, pause, session, problem)
-        result: R = drive_sync(self, flow, known.name, run)
+        flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
+        result: R = drive_sync(self, flow, run)
         return result
 
     async def acall(
@@ -471,10 +487,11 @@ class Guard:
         pause: Pause | None = None,
         session: Session | None = None,
         problem: Exception | None = None,
+        approved: Callable[[Approval], None] | None = None,
     ) -> R:
         """The same as `call`, for a coroutine function."""
-        flow, known = self._flow(tool, arguments, call_id, pause, session, problem)
-        result: R = await drive(self, flow, known.name, run)
+        flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
+        result: R = await drive(self, flow, run)
         return result
 
     def _flow(
@@ -485,10 +502,15 @@ class Guard:
         pause: Pause | None,
         session: Session | None,
         problem: Exception | None = None,
-    ) -> tuple[Flow, Tool]:
+        approved: Callable[[Approval], None] | None = None,
+    ) -> Flow:
         known = self._tools.get(tool) if isinstance(tool, str) else tool
         if known is None:
             raise ConfigurationError(f"no tool is called `{tool}`; `guard.register` it first")
+        if call_id is not None and not _nameable(call_id):
+            # It may come from a model: what cannot stand in a record names no call.
+            call_id = None
+            problem = ArgumentsError("the call's id is not 1 to 256 printable characters", "call_id")
         session = session if session is not None else current_session(self)
         call = Call(
             tool=known,
@@ -497,9 +519,45 @@ class Guard:
             call_id=call_id or uuid7(),
             pause=pause or (session.pause if session is not None else self.pause),
             problem=problem,
-            digest=known.digest,
+            approved=approved,
+            digest=known.current,
         )
-        return call_flow(self, call), known
+        return call_flow(self, call)
+
+    @property
+    def current(self) -> Session | None:
+        """The session of this context, if one of this guard's was entered."""
+        return current_session(self)
+
+    def has_run(self, tool: Tool, arguments: Mapping[str, Any], *, call_id: str, session: Session) -> bool:
+        """Whether the ledger has this very call of this session as run to its end, or to an unknown one.
+
+        For adapters whose framework may repeat a call when it resumes. It reads the ledger: ask only then. A
+        call that failed, and one that ran under an approval (claimed once anyway), do not count.
+        """
+        try:
+            hmac = self.hmac(freeze(arguments).canonical)
+        except ArgumentsError:
+            return False
+        self.flush()
+        needle = json.dumps(call_id, ensure_ascii=False).encode()
+        ran: dict[str, bool] = {}
+        for event in self.store.events(self.tenant, types=("decision", "outcome")):
+            if needle not in event.leaf:
+                continue
+            data = json.loads(event.leaf)
+            if (data.get("call_id"), data.get("session"), data.get("tool")) != (
+                call_id,
+                session.id,
+                tool.name,
+            ):
+                continue
+            if event.type == "outcome":
+                if data.get("status") == "failed":
+                    ran.pop(data.get("decision_id"), None)
+            elif data["runs"] and data["phase"] == "decide" and data["args_hmac"] == hmac:
+                ran[data["id"]] = True
+        return bool(ran)
 
     # -- approvals
 
@@ -510,6 +568,12 @@ class Guard:
     def vote(self, approval_id: str, answer: Answer) -> Approval:
         """Count an answer; VoteRefused when it does not count."""
         return cast(self.store, self.directory, self.tenant, approval_id, answer)
+
+    def withdraw(self, approval_id: str, reason: str = "the caller gave up") -> Approval:
+        """End a question that its caller does not want answered any more; nothing runs on it."""
+        return self.store.update_approval(
+            self.tenant, approval_id, lambda current, now: machine.withdraw(current, now, reason=reason)
+        )
 
     def departed(self, approval: Approval) -> tuple[str, ...]:
         """Who approved and could not do so today."""
@@ -531,71 +595,49 @@ class Guard:
         """Run the frozen call of an approval, at most once, in this or any other process.
 
         The tool must be registered under the same name and definition. `injected` are its injected
-        parameters. With `wait` it waits for a vote that is still missing.
+        parameters. With `wait` it waits for a vote that is still missing. What a generator yields is the
+        result, as a list.
 
         Raises:
             ApprovalPending: nobody has decided yet. ToolCallDenied: it will not run. OutcomeUnknown: it was
                 started once and how it ended is not known. NotFound: there is no such approval.
         """
         holder: dict[str, Any] = {}
+
+        async def run(arguments: dict[str, Any]) -> Any:
+            tool, call = holder["tool"], holder["run"]
+            with holder["session"]:
+                match kind_of(tool.run):
+                    case "async":
+                        return await call(arguments)
+                    case "async generator":
+                        return [item async for item in call(arguments)]
+                    case "generator":
+                        return await asyncio.to_thread(lambda: list(call(arguments)))
+                    case _:
+                        return await asyncio.to_thread(call, arguments)
+
         flow = resume_flow(self, self._restore(holder, injected or {}), approval_id, wait)
-        step = await drive_to_run(self, flow)
-        if type(step) is Run:
-            tool, session, run = holder["tool"], holder["session"], holder["run"]
-
-            async def go(arguments: dict[str, Any]) -> Any:
-                if kind_of(tool.run) == "async":
-                    return await run(arguments)
-                return await asyncio.to_thread(run, arguments)
-
-            with session:
-                step = await self._finish(flow, step, tool.name, go)
-        found: Resumption = step.result()
+        found: Resumption = await drive(self, flow, run)
         return found
-
-    async def _finish(self, flow: Flow, step: Run, name: str, run: Callable[..., Awaitable[Any]]) -> Done:
-        from agentguard.drivers import Active
-
-        value: Any = None
-        error: BaseException | None = None
-        token = active.set(Active(self, name, step.frozen.canonical))
-        try:
-            value = await run(step.arguments)
-        except BaseException as raised:
-            error = raised
-        finally:
-            active.reset(token)
-        done: Done = await drive_to_run(self, flow, value, error)
-        return done
 
     def resume_sync(
         self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
     ) -> Resumption:
         """The same as `resume`, for synchronous tools."""
         holder: dict[str, Any] = {}
-        flow = resume_flow(self, self._restore(holder, injected or {}), approval_id, wait)
-        step = advance(self, flow)
-        if type(step) is Run:
-            if kind_of(holder["tool"].run) != "sync":
-                flow.close()
-                raise ConfigurationError("this tool is asynchronous; use `await guard.resume(...)`")
-            with holder["session"]:
-                from agentguard.drivers import Active
 
-                value, error = None, None
-                token = active.set(Active(self, holder["tool"].name, step.frozen.canonical))
-                try:
-                    value = holder["run"](step.arguments)
-                except BaseException as raised:
-                    error = raised
-                finally:
-                    active.reset(token)
-                step = advance(self, flow, value, error)
-        found: Resumption = step.result()
+        def run(arguments: dict[str, Any]) -> Any:
+            with holder["session"]:
+                result = holder["run"](arguments)
+                return list(result) if kind_of(holder["tool"].run) == "generator" else result
+
+        flow = resume_flow(self, self._restore(holder, injected or {}, sync=True), approval_id, wait)
+        found: Resumption = drive_sync(self, flow, run)
         return found
 
     def _restore(
-        self, holder: dict[str, Any], injected: Mapping[str, Any]
+        self, holder: dict[str, Any], injected: Mapping[str, Any], *, sync: bool = False
     ) -> Callable[[Approval], tuple[Call, Frozen]]:
         def restore(approval: Approval) -> tuple[Call, Frozen]:
             tool = self._tools.get(approval.tool)
@@ -603,6 +645,15 @@ class Guard:
                 raise ConfigurationError(
                     f"`{approval.tool}` is not registered with a function in this process; import the module "
                     "that decorates it, then resume"
+                )
+            kind = kind_of(tool.run)
+            if sync and kind.startswith("async"):
+                raise ConfigurationError(f"`{approval.tool}` is asynchronous; use `await guard.resume(...)`")
+            unknown = sorted(set(injected) - tool.binder.injected)
+            if unknown:
+                raise ConfigurationError(
+                    f"`{unknown[0]}` is not an injected parameter of `{approval.tool}`; "
+                    "what runs is what was approved"
                 )
             missing = sorted(tool.binder.injected - set(injected) - set(tool.binder.optional))
             if missing:
@@ -613,7 +664,16 @@ class Guard:
                 raise ConfigurationError(
                     f"the arguments of approval `{approval.id}` were erased; it cannot run"
                 )
-            final = Frozen.from_canonical(approval.arguments, tool.classes)
+            try:
+                final = Frozen.from_canonical(approval.arguments, tool.classes)
+            except ArgumentsError as error:
+                raise ToolCallDenied(
+                    approval.tool,
+                    "agentguard/approval",
+                    str(error),
+                    remedy="ask_operator",
+                    decision_id=approval.decision_id,
+                ) from None
             session = _session_of(self, approval)
             raw = self._raw.get(tool.name, tool.run)
             holder.update(tool=tool, session=session, run=_runner(raw, tool.binder, dict(injected), None))
@@ -623,7 +683,8 @@ class Guard:
                 session=session,
                 call_id=approval.call_id,
                 pause="wait",
-                digest=tool.digest,
+                streams=kind.endswith("generator"),
+                digest=tool.current,
             )
             return call, final
 
@@ -643,18 +704,21 @@ class Guard:
 
     def close(self) -> None:
         """Write what is left and release the store; calls after this are denied."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         try:
             self.recorder.close()
         finally:
             for channel in self._channels:
                 channel.stop()
             self.store_thread.shutdown(wait=True)
-            self.fact_threads.shutdown(wait=False, cancel_futures=True)
             if self._own_store:
                 self.store.close()
+
+    def _forked(self) -> None:
+        """Threads that this process has; a forked child has none of its parent's."""
+        self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:
         return self
@@ -674,17 +738,25 @@ class _ChannelThread:
 
     def __init__(self, channel: Any) -> None:
         self._notify: Callable[[Question], None] = getattr(channel, "notify", channel)
+        self._forked()
+
+    def _forked(self) -> None:
         self._questions: queue.Queue[Question | None] = queue.Queue(_CHANNEL_QUEUE)
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def put(self, question: Question) -> None:
+        if os.getpid() != self._pid:
+            self._forked()
         try:
             self._questions.put_nowait(question)
         except queue.Full:
             log.error("a channel is full; nobody was told of approval %s", question.approval.id)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="agentguard-channel", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="agentguard-channel", daemon=True)
+                self._thread.start()
 
     def _work(self) -> None:
         while (question := self._questions.get()) is not None:
@@ -714,31 +786,60 @@ def _runner(
     return run
 
 
+def _nameable(call_id: object) -> bool:
+    return isinstance(call_id, str) and 0 < len(call_id) <= 256 and call_id.isprintable()
+
+
+def _held(holder: Any, function: object) -> list[str]:
+    """How a referrer holds a function, in words; nothing where it is the guard's own or a running call."""
+    kind = type(holder).__name__
+    if isinstance(holder, dict):
+        held = any(value is function for value in list(holder.values()))
+        for module in list(sys.modules.values()):
+            if getattr(module, "__dict__", None) is holder:
+                names = [name for name in dir(module) if getattr(module, name, None) is function]
+                return [f"`{module.__name__}.{name}` is" for name in names]
+        return ["a dict holds"] if held else []
+    if isinstance(holder, (list, tuple, set, frozenset, functools.partial, types.MethodType)):
+        return [f"a {kind} holds"]
+    if isinstance(holder, (Tool, types.FrameType, types.CellType)) or not hasattr(holder, "__dict__"):
+        return []
+    held = any(value is function for value in list(vars(holder).values()))
+    return [f"a {kind} holds"] if held else []
+
+
 def _signature_check(binder: Binder | None, run: Callable[..., Any] | None) -> ArgumentCheck | None:
     """Whether rewritten arguments fit a function's annotations, as pydantic reads them."""
     if binder is None or run is None:
         return None
-    adapters: dict[str, Any] = {}
+    made: list[dict[str, Any]] = []
+
+    def adapters() -> dict[str, Any]:
+        from pydantic import TypeAdapter
+
+        found: dict[str, Any] = {}
+        try:
+            hints = typing.get_type_hints(run)
+        except Exception:
+            return found
+        for name, hint in hints.items():
+            if name in binder.names and name not in binder.collected:
+                try:
+                    found[name] = TypeAdapter(hint)
+                except Exception:
+                    continue  # a class that pydantic does not know is not checked
+        return found
 
     def check(arguments: Mapping[str, Any]) -> str | None:
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
-        if not adapters:
-            import typing
-
-            try:
-                hints = typing.get_type_hints(run)
-            except Exception:
-                hints = {}
-            for name, hint in hints.items():
-                if name in binder.names:
-                    try:
-                        adapters[name] = TypeAdapter(hint)
-                    except Exception:
-                        continue
-            adapters.setdefault("", None)
+        unknown = binder.unknown(arguments)
+        if unknown is not None:
+            return f"`{unknown}`: it has no such parameter"
+        if not made:
+            made.append(adapters())
         for name, value in arguments.items():
-            adapter = adapters.get(name)
+            adapter = made[0].get(name)
             if adapter is not None:
                 try:
                     adapter.validate_python(value)
@@ -781,7 +882,14 @@ def _tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str,
     if source is None:
         return {}
     if isinstance(source, Mapping):
-        return {tool_name(name): dict(entry) for name, entry in source.items()}
+        found = {tool_name(name): dict(entry) for name, entry in source.items()}
+        for name, entry in found.items():
+            unknown = sorted(set(entry) - {"facts", "secrets", "injected"})
+            if unknown:
+                raise ConfigurationError(
+                    f"tool `{name}`: unknown key `{unknown[0]}`; known keys: facts, injected, secrets"
+                )
+        return found
     from agentguard.config import load_tool_facts
 
     return {
@@ -792,3 +900,12 @@ def _tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str,
 
 def _non_waivable(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(rule.name for rule in snapshot.rules if rule.non_waivable)
+
+
+def _after_fork() -> None:
+    for guard in list(_guards):
+        guard._forked()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch
+    os.register_at_fork(after_in_child=_after_fork)

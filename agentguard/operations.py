@@ -6,13 +6,13 @@ knows which it was.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentguard.call import ContextRequest
 from agentguard.canonical import Frozen
+from agentguard.session import Session
 from agentguard.stepup.model import Approval
 from agentguard.store.protocol import Event, Payload, Reservation, Update
 
@@ -21,6 +21,7 @@ __all__ = [
     "Buffer",
     "Change",
     "Claim",
+    "Closed",
     "Failed",
     "Fetch",
     "Load",
@@ -138,7 +139,8 @@ class Run:
 
     arguments: dict[str, Any]
     frozen: Frozen
-    now: dt.datetime
+    tool: str
+    session: Session | None
 
 
 Operation = Fetch | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
@@ -149,6 +151,10 @@ class Failed:
     """What the flow returns when the tool itself raised: the driver raises it, unchanged."""
 
     error: BaseException
+
+
+class Closed(BaseException):
+    """Thrown in as the end of a stream that its consumer closed early."""
 
 
 class WouldBlock(Exception):

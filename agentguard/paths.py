@@ -38,4 +38,7 @@ def assign(arguments: dict[str, Any], path: str, value: Any) -> None:
         place = place[step]
     if not isinstance(place, (dict, list)) or (isinstance(place, list) and not isinstance(last, int)):
         raise ValueError(f"`{path}` leads into a {type(place).__name__}, which a constraint cannot write")
-    place[last] = plain(value)
+    try:
+        place[last] = plain(value)  # type: ignore[index] # a list was given an index just above
+    except IndexError:
+        raise ValueError(f"`{path}` leads behind the end of a list") from None

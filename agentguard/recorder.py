@@ -61,13 +61,13 @@ class Recorder:
         """
         if os.getpid() != self._pid:
             self._reset()  # a forked child must not write its parent's records again
-        if self._closed:
-            raise StoreError("the guard is closed")
         if self._failure is not None:
             self.flush()
         if not self._open:
             self._begin()
         with self._condition:
+            if self._closed:
+                raise StoreError("the guard is closed")
             pending = self._pending
             pending.append(make)
             if len(pending) == 1:
@@ -92,8 +92,9 @@ class Recorder:
                 self._condition.wait_for(lambda: self._closed, timeout=window)
             try:
                 self.flush()
-            except StoreError as error:
-                log.error("batched records could not be written: %s", error)
+            except Exception as error:
+                told = str(error) if isinstance(error, StoreError) else type(error).__name__
+                log.error("batched records could not be written: %s", told)
                 threading.Event().wait(window)
 
     def flush(self) -> None:
@@ -128,12 +129,12 @@ class Recorder:
         """Write the rest and close the segment."""
         if self._closed or os.getpid() != self._pid:
             return
+        with self._condition:
+            self._closed = True  # from here on nothing is taken, so nothing is lost behind the last write
+            self._condition.notify_all()
         if self._open:
             self.flush()
             self._store.append(self._tenant, (self._segment("closed"),))
-        self._closed = True
-        with self._condition:
-            self._condition.notify_all()
 
     def _segment(self, state: str) -> Event:
         return events.segment(

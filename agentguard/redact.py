@@ -19,8 +19,11 @@ def redact(result: Any, paths: Sequence[str]) -> Any:
     a path meets something that is neither a mapping nor a list, that thing is masked as a whole: text may
     hold what the path names.
     """
-    for path in paths:
-        result = _mask(result, _parse(path))
+    try:
+        for path in paths:
+            result = _mask(result, _parse(path))
+    except Exception:
+        return MASK  # a result that cannot be walked is not handed out
     return result
 
 
@@ -40,7 +43,7 @@ def _mask(value: Any, way: list[str]) -> Any:
     if isinstance(value, Mapping):
         if step == "*":
             return {key: _mask(item, rest) for key, item in value.items()}
-        return {key: _mask(item, rest) if key == step else item for key, item in value.items()}
+        return {key: _mask(item, rest) if str(key) == step else item for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         if step == "*":
             return [_mask(item, rest) for item in value]

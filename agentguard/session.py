@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ class Session:
         self._calls = 0
         self._seen: deque[str] = deque(maxlen=_TRACKED)
         self._seen_set: set[str] = set()
-        self._denied: Counter[tuple[str, str]] = Counter()
+        self._denied: dict[tuple[str, str], int] = {}
         self._tokens: list[Token[Session | None]] = []
 
     # -- what was seen
@@ -137,8 +136,10 @@ class Session:
     def denied(self, tool: str, args_digest: str) -> None:
         """Remember a denial; the same call denied again and again trips the breaker."""
         with self._lock:
-            if len(self._denied) < _TRACKED:
-                self._denied[tool, args_digest] += 1
+            known = self._denied.pop((tool, args_digest), 0)
+            if len(self._denied) >= _TRACKED:
+                del self._denied[next(iter(self._denied))]  # the one that was denied longest ago
+            self._denied[tool, args_digest] = known + 1
 
     @property
     def tripping(self) -> bool:
@@ -147,7 +148,7 @@ class Session:
 
     def tripped(self, tool: str, args_digest: str) -> bool:
         """Whether this exact call was denied three times already: nobody is asked about it again."""
-        return self._denied[tool, args_digest] >= _BREAKER_AFTER if self._denied else False
+        return self._denied.get((tool, args_digest), 0) >= _BREAKER_AFTER
 
     # -- entering and leaving
 
@@ -183,8 +184,3 @@ def current_session(guard: Guard) -> Session | None:
     """The session of this context, if it is this guard's."""
     session = _current.get()
     return session if session is not None and session.guard is guard else None
-
-
-def utc_now() -> dt.datetime:
-    """The machine's time in UTC."""
-    return dt.datetime.now(dt.UTC)

@@ -7,12 +7,13 @@ rewrite or a requirement that the votes do not meet supersedes the approval.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentguard.call import ContextRequest, binding_digest
-from agentguard.canonical import Frozen
+from agentguard.canonical import Frozen, freeze
 from agentguard.decision import Approve, Decision, Effect, Matched, SetArgument, plain
 from agentguard.errors import (
     AgentGuardError,
@@ -21,21 +22,23 @@ from agentguard.errors import (
     NotFound,
     OutcomeUnknown,
     Remedy,
-    StoreError,
     ToolCallDenied,
 )
 from agentguard.flow import (
     Call,
     Flow,
-    _constrain,
     _refuse,
     _thaw,
     _unrecorded,
+    broken,
+    check_obligations,
     decide,
+    digest_of,
     fetch,
     happened,
     payloads,
     quietly,
+    request_of,
     run,
     take,
 )
@@ -44,6 +47,7 @@ from agentguard.ledger import approvals as written
 from agentguard.operations import (
     Change,
     Claim,
+    Failed,
     Load,
     Notify,
     Open,
@@ -53,6 +57,7 @@ from agentguard.operations import (
     Wait,
     WouldBlock,
 )
+from agentguard.paths import assign
 from agentguard.stepup import machine
 from agentguard.stepup.eligibility import LOCAL, fold
 from agentguard.stepup.model import Approval, Requirement, State, Vote
@@ -85,8 +90,13 @@ def step_up(
     """Open or find the approval of this call, wait for it if asked to, and run what was approved."""
     approve = decision.approval
     if approve is None:
-        _refuse_approval(call, None, "nobody could be asked", "ask_operator", decision)
-    misfit = call.tool.check(final.thaw()) if call.tool.check is not None else None
+        yield from _refuse(guard, call, request, "approval", "nobody could be asked", "ask_operator", frozen)
+        raise AssertionError("refused")
+    try:
+        arguments = final.thaw()
+    except Exception:
+        arguments = yield from _thaw(guard, call, request, final)
+    misfit = call.tool.check(arguments) if call.tool.check is not None else None
     if misfit is not None:
         # Nobody is asked about a call that could not run as it stands.
         reason = f"an argument does not fit the tool: {misfit}"
@@ -99,7 +109,7 @@ def step_up(
     if unanswerable is not None:
         try:
             yield Record(events, kept)
-        except StoreError as error:
+        except Exception as error:
             yield from _unrecorded(call, error)
         _refuse_approval(call, approve, unanswerable, "ask_operator", decision, decision_id)
     asked = _question(guard, call, request, decision, approve, final, hmac, decision_id)
@@ -131,19 +141,25 @@ def resume_flow(guard: Guard, call_of: Any, name: str, wait: bool) -> Flow:
         return Resumption(approval.id, approval.state, ran=False)
     if approval.state in (State.CLAIMED, State.UNKNOWN):
         raise OutcomeUnknown(approval.id, approval.tool)
-    if approval.state is State.REQUESTED and not wait:
+    if approval.state is State.REQUESTED and not wait and guard.now() < approval.expires_at:
         raise _pending(approval)
     call, final = call_of(approval)
-    request = restored(guard, call, approval, final)
     try:
+        request = restored(guard, call, approval, final)
         result = yield from _answered(guard, call, approval, request, final, None)
-    except ApprovalPending:
-        raise
-    from agentguard.operations import Failed
-
-    if isinstance(result, Failed):
-        return result
+    except Exception as error:
+        yield from broken(guard, call, error)
+        raise AssertionError("refused") from error
+    if isinstance(result, (Failed, _Settled)):
+        return result if isinstance(result, Failed) else Resumption(approval.id, result.state, ran=False)
     return Resumption(approval.id, State.SUCCEEDED, ran=True, result=result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Somebody else ran the call, and how it ended is recorded."""
+
+    state: State
 
 
 def _answered(
@@ -154,7 +170,10 @@ def _answered(
     final: Frozen,
     decision: Decision | None,
 ) -> Flow:
-    """From an approval in any state to the end of the call."""
+    """From an approval in any state to the end of the call.
+
+    Without a decision it was left behind: several may resume it, and who gives up does not withdraw it.
+    """
     if approval.state is State.REQUESTED and guard.now() < approval.expires_at:
         if call.pause == "raise":
             raise _pending(approval)
@@ -167,17 +186,23 @@ def _answered(
         except Exception as error:
             yield from _unrecorded(call, error)
         except BaseException:
-            yield from quietly(Change(approval.id, _withdraw))
+            if decision is not None:
+                yield from quietly(Change(approval.id, _withdraw))
             raise
     if approval.state in (State.REQUESTED, State.APPROVED) and guard.now() >= approval.expires_at:
         try:
             approval = yield Change(approval.id, machine.expire)
-        except StoreError as error:
+        except Exception as error:
             yield from _unrecorded(call, error)
+    if approval.state is State.APPROVED:
+        found = yield from _claim(guard, call, approval, request, final)
+        if not isinstance(found, _Lost):
+            return found
+        approval = found.approval
     match approval.state:
-        case State.APPROVED:
-            return (yield from _claim(guard, call, approval, request, final))
         case State.SUCCEEDED | State.FAILED:
+            if decision is None:
+                return _Settled(approval.state)
             reason = f"it already ran once under approval `{approval.id}` ({approval.state.value})"
         case State.CLAIMED | State.UNKNOWN:
             raise OutcomeUnknown(approval.id, approval.tool)
@@ -185,29 +210,36 @@ def _answered(
             deny = next((vote for vote in reversed(approval.votes) if vote.verdict == "deny"), None)
             who = deny.subject if deny is not None else "a reviewer"
             said = f": {deny.reason}" if deny is not None and deny.reason else ""
-            reason = f"{who} rejected it{said}"
+            reason, remedy = f"{who} rejected it{said}", "rejected"
         case State.EXPIRED:
-            reason = "nobody approved it in time"
+            reason, remedy = "nobody approved it in time", "with_approval"
         case _:
             reason = f"its approval was {approval.state.value}" + (
                 f": {approval.note}" if approval.note else ""
             )
     if call.session is not None:
-        call.session.denied(call.tool.name, final.digest)
+        call.session.denied(call.tool.name, digest_of(call, final))
     rule = approval.requirement.rules[0] if approval.requirement.rules else "agentguard/approval"
     raise ToolCallDenied(
-        call.tool.name, rule, reason, remedy="never", decision_id=approval.decision_id, decision=decision
+        call.tool.name, rule, reason, remedy=remedy, decision_id=approval.decision_id, decision=decision
     )
 
 
 def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
-    """Decide again, claim, run, settle."""
+    """Decide again, claim, run, settle; `_Lost` when somebody else was first."""
+    if guard.closed:
+        yield from _refuse(guard, call, request, "closed", "the guard was closed", "ask_operator", final)
+    if call.approved is not None:
+        call.approved(approval)
     snapshot = guard.snapshot
-    request = replace(request, now=guard.now(), tool_digest=call.digest)
+    today = _today(guard, call)
+    request = replace(request, tool_digest=today, supplied=_from_policy(request))
+    request = replace(request, now=guard.now(), **_base(guard, call, final))
     if binding_digest(request, final.canonical) != approval.digest:
-        changed = "the tool's definition" if call.digest != approval.tool_digest else "the call"
+        changed = "the tool's definition" if today != approval.tool_digest else "the call"
         yield from _supersede(call, approval, f"{changed} is not what was approved", "agentguard/approval")
-    request = yield from fetch(guard, snapshot, request)
+    if guard.providers:
+        request = yield from fetch(guard, snapshot, request)
     again = yield from decide(guard, call, snapshot, request, final)
     match = again.deciding
     rule = match.name if match is not None else "agentguard/default"
@@ -226,11 +258,11 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
     if gone:
         yield from _supersede(call, approval, f"`{gone[0]}` could not approve it today", rule, again)
     stronger = again.approval
-    if stronger is not None and not covered(approval, stronger):
+    if stronger is not None and not covered(approval, stronger, request.now):
         old = approval.requirement.rules[0]
         said = f"`{rule}` asks for more today than `{old}` did when it was approved"
         yield from _supersede(call, approval, said, rule, again)
-    again, request, final = yield from _constrain(guard, call, again, request, final)
+    yield from check_obligations(guard, call, again, request, final)
     again = yield from take(guard, call, snapshot, request, again, final)
     arguments = yield from _thaw(guard, call, request, final)
     decision_id = uuid7()
@@ -254,6 +286,9 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
     except GeneratorExit:
         raise
     except ClaimRefused as refused:
+        current: Approval = yield Load(approval.id)
+        if current.state is not State.APPROVED:
+            return _Lost(current)
         _refuse_approval(call, None, str(refused), "never", again, approval.decision_id)
     except Exception as error:
         yield from _unrecorded(call, error)
@@ -264,15 +299,46 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
         raise
 
     def settle(status: str, started: int, error: str | None) -> Operation:
-        import time
-
         return _settling(claimed, status, (time.perf_counter_ns() - started) // 1000, error)
 
     return (yield from run(call, request, again, arguments, final, settle))
 
 
-def covered(approval: Approval, wanted: Approve) -> bool:
-    """Whether the votes that were cast meet today's requirement: every stage, by people of its own."""
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """Another claim of the same approval was first."""
+
+    approval: Approval
+
+
+def _today(guard: Guard, call: Call) -> str:
+    """The tool's definition as it is now, by its code and by what is registered under its name."""
+    if call.digest == call.tool.digest == call.tool.current:
+        known = guard.tools.get(call.tool.name)
+        return call.tool.digest if known is None else known.digest
+    return "changed"
+
+
+def _base(guard: Guard, call: Call, final: Frozen) -> dict[str, Any]:
+    """What the guard itself knows today; what providers said when it was asked is asked again."""
+    base = request_of(guard, call, final.view)
+    return {name: getattr(base, name) for name in ("session", "context", "workload", "resource")}
+
+
+def _from_policy(request: ContextRequest) -> Mapping[str, Mapping[str, Any]]:
+    """Of the facts that were fetched only what the policies themselves wrote, which is still so."""
+    kept = {
+        path: known
+        for path, known in request.supplied.get("provenance", {}).items()
+        if isinstance(known, Mapping) and known.get("from_policy") is True
+    }
+    return {"provenance": kept} if kept else {}
+
+
+def covered(approval: Approval, wanted: Approve, now: dt.datetime) -> bool:
+    """Whether the votes that were cast meet today's requirement: in time, each stage by people of its own."""
+    if now >= approval.opened_at + dt.timedelta(seconds=wanted.expires_in_s):
+        return False
     if wanted.stages == approval.requirement.stages and wanted.local >= approval.requirement.local:
         return not (wanted.reason_required and any(not vote.reason for vote in _approving(approval)))
     used: set[str] = set()
@@ -298,9 +364,6 @@ def _approving(approval: Approval) -> list[Vote]:
 
 def _rewrites(decision: Decision, request: ContextRequest) -> bool:
     """Whether a constraint of today would change what was approved."""
-    from agentguard.canonical import freeze
-    from agentguard.paths import assign
-
     writes = [item for item in decision.obligations if isinstance(item, SetArgument)]
     if not writes:
         return False
@@ -390,9 +453,8 @@ def _question(
     decision_id: str,
 ) -> Approval:
     """The approval as it is opened; everything a reviewer is shown comes from the guard's own records."""
-    data = request.to_mapping()
-    arguments = data.pop("args")
-    del arguments
+    data = replace(request, **_base(guard, call, final)).to_mapping()
+    del data["args"]
     shown = {
         "tool": request.tool,
         "agent": plain(request.agent),
@@ -461,7 +523,8 @@ def _rule(match: Matched) -> dict[str, Any]:
 
 
 def restored(guard: Guard, call: Call, approval: Approval, final: Frozen) -> ContextRequest:
-    """The request of an approval, as it was opened, for the tool as it is registered now."""
+    """The request of an approval, as it was opened, for the tool as it is registered now, without the facts
+    that were fetched then."""
     try:
         stored: Mapping[str, Any] = approval.request
         request = ContextRequest.from_mapping({**stored, "args": {}, "now": None})
@@ -476,4 +539,5 @@ def restored(guard: Guard, call: Call, approval: Approval, final: Frozen) -> Con
         secrets=call.tool.secrets,
         tool_digest=call.digest,
         now=guard.now(),
+        supplied=_from_policy(request),
     )

@@ -31,7 +31,7 @@ class ToolFacts(BaseModel):
     `untrusted` once it ran. `read_only` and `idempotent` are promises of the operator.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     reads: bool | None = None
     writes: bool | None = None
@@ -69,16 +69,19 @@ class ToolFacts(BaseModel):
 
 
 class ArgumentCheck(Protocol):
-    """Says whether arguments fit the tool's schema, after a policy rewrote them."""
+    """Says whether arguments fit the tool's schema: before people are asked, after a policy rewrote them."""
 
     def __call__(self, arguments: Mapping[str, Any]) -> str | None:
-        """None when they fit, else what is wrong."""
+        """None when they fit, else what is wrong: names and types, never values, for it is recorded."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A registered tool. `digest` is over its definition; `classes` are those its annotations name."""
+    """A registered tool. `digest` is over its definition; `classes` are those its annotations name.
+
+    `code` is what `run` consisted of when it was registered, so that a swap is seen.
+    """
 
     name: str
     digest: str
@@ -91,10 +94,18 @@ class Tool:
     classes: Mapping[str, type[Any]] = field(default_factory=dict)
     resource: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] | None = None
     where: str = ""
+    code: object = None
 
     @property
     def read_only(self) -> bool:
         return self.facts.get("read_only") is True
+
+    @property
+    def current(self) -> str:
+        """The digest of the definition as it is now: another one once the code was swapped."""
+        if self.code is not None and getattr(self.run, "__code__", None) is not self.code:
+            return "changed"
+        return self.digest
 
 
 def tool_name(name: object) -> str:
@@ -202,11 +213,26 @@ class Binder:
         if self._fast:
             return (), dict(arguments)
         rest = dict(arguments)
+        for name in self._order:
+            if name not in rest and name in self._defaults:
+                rest[name] = self._defaults[name]  # an injected parameter that nobody gave
         if self._var_positional is not None:
             positional = [rest.pop(name) for name in self._order]
             return (*positional, *rest.pop(self._var_positional)), rest
         positional = [rest.pop(name) for name in self._order if name in self._positional_only]
         return tuple(positional), rest
+
+    def unknown(self, names: Iterable[str]) -> str | None:
+        """The first name that no argument of the tool may have, if any."""
+        if self._var_keyword is not None:
+            return next((name for name in names if name in self.injected), None)
+        known = set(self.names)
+        return next((name for name in names if name not in known), None)
+
+    @property
+    def collected(self) -> frozenset[str]:
+        """The parameters that collect: `*rest` and `**extra`, whose annotation is that of one element."""
+        return frozenset(name for name in (self._var_positional, self._var_keyword) if name is not None)
 
 
 def definition_digest(name: str, definition: Mapping[str, Any], code: object = None) -> str:
@@ -233,12 +259,20 @@ def _hash_code(code: types.CodeType, state: Any) -> None:
     for text in (*code.co_names, *code.co_varnames, *code.co_freevars):
         state.update(text.encode() + b"\0")
     for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            _hash_code(constant, state)
-        elif isinstance(constant, frozenset):
-            state.update(repr(sorted(map(repr, constant))).encode())
-        else:
-            state.update(repr(constant).encode("utf-8", "backslashreplace"))
+        _hash_constant(constant, state)
+
+
+def _hash_constant(constant: object, state: Any) -> None:
+    if isinstance(constant, types.CodeType):
+        _hash_code(constant, state)
+    elif isinstance(constant, frozenset):  # its order differs from process to process
+        state.update(repr(sorted(map(repr, constant))).encode("utf-8", "backslashreplace"))
+    elif isinstance(constant, tuple):
+        state.update(b"(%d" % len(constant))
+        for item in constant:
+            _hash_constant(item, state)
+    else:
+        state.update(repr(constant).encode("utf-8", "backslashreplace") + b"\0")
 
 
 def annotated_classes(function: Callable[..., Any]) -> dict[str, type[Any]]:

@@ -28,6 +28,9 @@ STOPPED: Final = 2
 TICK_S: Final = 0.25
 """Seconds between two looks at whether the answer is still needed."""
 MAX_LINE: Final = 4096
+"""Characters of a line that is read as an answer."""
+UNCLEAR: Final = "?"
+"""What a longer line is read as."""
 
 
 class Lines:
@@ -81,12 +84,9 @@ class TerminalLines(Lines):
         self._held += content
         line, found, rest = self._held.partition(b"\n")
         if not found:
-            if len(self._held) > MAX_LINE:
-                self._held = b""
-                return ""
             return None
         self._held = rest
-        return line.decode("utf-8", "replace").rstrip("\r")
+        return UNCLEAR if len(line) > MAX_LINE else line.decode("utf-8", "replace").rstrip("\r")
 
 
 class StreamLines(Lines):
@@ -128,10 +128,18 @@ class StreamLines(Lines):
         while True:
             turn = self._wanted.get()
             try:
-                text = self._stream.readline(MAX_LINE)
+                self._read.put((turn, self._line()))
             except (OSError, ValueError):
-                text = ""
-            self._read.put((turn, text.rstrip("\r\n") if text else END))
+                self._read.put((turn, END))
+
+    def _line(self) -> Line:
+        """One whole line: half of one at the end of the input is no answer, a very long one is unclear."""
+        text = self._stream.readline(MAX_LINE)
+        long = False
+        while text and not text.endswith("\n"):
+            text = self._stream.readline(MAX_LINE)
+            long = True
+        return END if not text else UNCLEAR if long else text.rstrip("\r\n")
 
 
 def standard_input() -> Lines | None:

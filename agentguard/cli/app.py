@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -102,7 +103,7 @@ app.add_typer(ledger.app, name="ledger")
 def run() -> None:
     """The entry point; what nobody foresaw ends in two lines; `AGENTGUARD_TRACEBACK` shows it all."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app()

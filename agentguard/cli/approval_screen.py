@@ -90,23 +90,24 @@ def _rows(
         yield "", f"{about.answer_command(approval, 'deny')}{suffix} --reason WHY", "bold"
 
 
-def outcome(approval: Approval, verdict: Verdict, subject: str, url: str) -> None:
-    """What became of an answer, and where it is recorded."""
-    match approval.state:
-        case State.APPROVED:
-            text = "Approved: exactly this call may run, once."
-        case State.DENIED:
-            text = "Denied: the call does not run."
-        case State.REQUESTED:
-            text = "Counted; more answers are needed."
-        case _:
-            text = f"The answer came late: the approval is {approval.state.value}."
+def outcome(approval: Approval, verdict: Verdict, subject: str, url: str) -> bool:
+    """Say what became of an answer, and where it is recorded; False when it came too late."""
+    wanted = State.APPROVED if verdict == "approve" else State.DENIED
+    if approval.state is State.REQUESTED:
+        text = "Counted; more answers are needed."
+    elif approval.state is not wanted:
+        text = f"Too late: the approval is {approval.state.value}."
+    elif verdict == "approve":
+        text = "Approved: exactly this call may run, once."
+    else:
+        text = "Denied: the call does not run."
     say(text, "green" if approval.state is State.APPROVED else "yellow")
     say(
         f"  recorded as {visible(subject)}'s `{verdict}` on {visible(approval.id)}, "
         f"event {visible(approval.last_event or '?')} of {visible(url)}"
     )
     sys.stdout.flush()
+    return approval.state in (wanted, State.REQUESTED)
 
 
 def _mark(digest: str) -> str:

@@ -139,7 +139,10 @@ def who(approval: Approval, directory: Directory | None) -> Iterator[str]:
 def excluded(approval: Approval) -> Iterator[tuple[str, str]]:
     """Who may not answer, and why."""
     owner = _map(approval.shown.get("agent")).get("owner")
+    confirms = any(PRINCIPAL in stage.reviewers for stage in approval.requirement.stages)
     for name in sorted(approval.excluded):
+        if confirms and name == approval.principal:
+            continue  # may confirm: `who` says so
         reasons = [
             text
             for applies, text in (

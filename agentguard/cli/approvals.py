@@ -238,7 +238,8 @@ def _vote(
         except VoteRefused as error:
             could = "\n".join(f"could answer: {line}" for line in about.who(approval, people))
             raise VoteRefused(f"{error}\n{could}") from None
-        outcome(after, verdict, answer.subject, records.url)
+        if not outcome(after, verdict, answer.subject, records.url):
+            raise typer.Exit(1)
     finally:
         records.close()
 

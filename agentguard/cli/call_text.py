@@ -71,7 +71,7 @@ def _argument(name: str, value: Any, masked: bool) -> Argument:
     full = _text(value)
     size = _size(value, full)
     if masked:
-        hidden = f"*** <{size}, sensitive>"
+        hidden = f"*** <{size}, masked>"
         return Argument(visible(name), _kind(value), value, hidden, hidden, full, True, True)
     raw = value if isinstance(value, str) else full
     if len(full) <= LONG and len(raw) <= LONG:

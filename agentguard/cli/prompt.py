@@ -78,6 +78,7 @@ class _Asking:
         self.lines = lines
         self.clock = clock
         self.masked = sensitive(self.approval)
+        self.ended = False
 
     def run(self) -> None:
         try:
@@ -157,6 +158,7 @@ class _Asking:
                 return None
             if found == END:
                 self.line("End of input: rejected.")
+                self.ended = True
                 return "deny"
             word = " ".join(str(found).lower().split()).strip(".!")
             if word in APPROVE:
@@ -178,7 +180,7 @@ class _Asking:
             return ""
         left = (self.approval.expires_at - self.clock()).total_seconds() - 1
         text = "Reason (recorded): " if verdict == "approve" else "Reason, for the agent (Enter = none): "
-        found = self.read(text, min(left, REASON_S), lines)
+        found = END if self.ended else self.read(text, min(left, REASON_S), lines)
         said = "" if isinstance(found, int) else found.strip()[:MAX_REASON]
         return said or ("rejected at the terminal without a reason" if required and verdict == "deny" else "")
 
@@ -217,6 +219,8 @@ class _Asking:
 def _result(after: Approval, verdict: Verdict) -> str:
     """What became of it, and where it is recorded."""
     where = f"recorded in the ledger as event {visible(after.last_event or '?')}, vote of `local`"
+    if verdict == "approve" and after.state is State.DENIED:
+        return f"Too late: somebody denied it. ({where})"
     match after.state:
         case State.APPROVED:
             return f"Approved once: exactly this call may run. ({where})"

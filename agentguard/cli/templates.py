@@ -136,7 +136,7 @@ people: {}
 EXAMPLE: Final = """\
 from agentguard import AgentIdentity, Guard, ToolCallDenied
 
-guard = Guard("policies/", store="sqlite:///agentguard.db")
+guard = Guard.from_config("agentguard.yaml")
 
 @guard.tool("notes.read")
 def read_note(name: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import ConfigurationError, VoteRefused
-from agentguard.stepup import machine, signing
-from agentguard.stepup.directory import Directory
+from agentguard.stepup import machine
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL, fold
 from agentguard.stepup.model import Approval, Assurance, Verdict, Vote
 from agentguard.stepup.waiting import wake
 from agentguard.store.protocol import ApprovalChange, Store
+
+if TYPE_CHECKING:
+    from agentguard.stepup.directory import Directory
 
 __all__ = ["Answer", "cast", "departed"]
 
@@ -105,6 +107,8 @@ def _identify(directory: Directory, approval: Approval, answer: Answer, now: dt.
     if active is False:
         raise VoteRefused(f"`{answer.subject}` is disabled in the directory")
     if answer.assurance == "signed":
+        from agentguard.stepup import signing  # here: it brings the cryptography that few calls need
+
         if answer.signature is None:
             raise VoteRefused("a signed vote needs its signature")
         signed = signing.verify(answer.signature, directory.keys(subject), approval, now)

@@ -129,7 +129,9 @@ class Database:
     def set_full(self, connection: sqlite3.Connection, full: bool) -> None:
         """Make the following transactions durable at their end, or not."""
         if full is not self._full:
-            connection.execute("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
+            # `executescript` compiles each time: this pragma takes effect when it is compiled, and a cached
+            # statement would be stepped again without effect.
+            connection.executescript("PRAGMA synchronous = FULL" if full else "PRAGMA synchronous = NORMAL")
             self._full = full
 
     def unavailable(self, error: sqlite3.Error) -> StoreError:

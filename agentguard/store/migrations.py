@@ -59,12 +59,12 @@ def check(connection: sqlite3.Connection, where: str) -> int:
     Raises:
         SchemaMismatch: it is another program's, or newer than we are.
     """
+    # Tables first: they come in one commit with the marks, so where there are tables the marks are there too,
+    # although another process may be making the schema right now.
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        return 0
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application == 0 and version == 0:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            return 0
-        raise SchemaMismatch(f"`{where}` is a database of another program; name another file")
     if application != APPLICATION_ID:
         raise SchemaMismatch(f"`{where}` is a database of another program; name another file")
     if version > len(MIGRATIONS):

@@ -107,7 +107,7 @@ class SQLiteLedger:
         leaves: Sequence[rules.Leaf],
         beside: tuple[str, Payload] | None = None,
     ) -> Tree:
-        """Insert events inside a transaction, a payload with the first; when it fails, the edge is forgotten."""
+        """Insert events inside a transaction, a payload with the first; if that fails, forget the edge."""
         tree = self.tree(db, tenant)
         for attempt in (1, 2, 3):
             base = tree.no << SHIFT

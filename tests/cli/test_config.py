@@ -131,6 +131,21 @@ def test_T47_a_folder_where_anybody_may_replace_the_file_is_refused(work: Path) 
 
 
 @posix
+def test_T47_somebody_elses_file_in_a_shared_folder_is_refused(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In `/tmp` anybody can put an `agentguard.yaml`; only one's own, or root's, is taken."""
+    path = write(work / "agentguard.yaml", "policies: p\n")
+    work.chmod(0o1777)
+    if os.geteuid() == 0:
+        os.chown(path, 12_345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    with pytest.raises(ConfigurationError, match="anybody may replace"):
+        load_config(path)
+
+
+@posix
 def test_T47_a_folder_of_policies_where_anybody_may_add_one_is_refused(project: Path) -> None:
     policies = project / "policies"
     assert check_access([policies]) == []

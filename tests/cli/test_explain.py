@@ -82,7 +82,7 @@ def test_usage_errors_say_what_to_do(project: Path) -> None:
 def test_broken_policies_are_reported_with_their_place(project: Path) -> None:
     (project / "policies/pay.yaml").write_text("policy: p\nrules: [{id: a, efect: deny}]\n")
     found = run("explain", "-", input=json.dumps(ASK), code=2).stderr
-    assert "policies/pay.yaml:2:16: AG102" in found
+    assert "policies/pay.yaml:2:17: AG102" in found
 
 
 def test_a_recorded_decision_is_shown_again(project: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_recorded_decision_is_shown_again(project: Path) -> None:
     store.close()
     for typed in ("01990000", "abcdefabcdef"):
         out = run("explain", "--decision", typed).stdout
-        assert out.startswith("ALLOW  payments.transfer(payee=*** <4 characters, sensitive>)")
+        assert out.startswith("ALLOW  payments.transfer(payee=*** <4 characters, masked>)")
         assert "payments/small" in out
         assert "ACME" not in out
     assert json.loads(run("explain", "--decision", "01990000", "--json").stdout)["type"] == "decision"

@@ -20,6 +20,7 @@ from agentguard.store import Store, open_store
 from tests.store.support import answer, ask, decided, ended, make_approval, settled, take
 
 SIZE = 20
+COLUMNS = "key, id, type, at, edge, leaf"
 
 
 @pytest.fixture
@@ -54,12 +55,14 @@ def base(db: sqlite3.Connection) -> int:
 
 
 def row(db: sqlite3.Connection, seq: int) -> tuple[Any, ...]:
-    found = db.execute("SELECT * FROM event WHERE key = ?", (base(db) + seq,)).fetchone()
+    found = db.execute(f"SELECT {COLUMNS} FROM event WHERE key = ?", (base(db) + seq,)).fetchone()
     return tuple(found)
 
 
 def put(db: sqlite3.Connection, seq: int, *values: Any) -> None:
-    db.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?)", (base(db) + seq, *values))
+    db.execute(
+        f"INSERT OR REPLACE INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", (base(db) + seq, *values)
+    )
 
 
 def shift(db: sqlite3.Connection, start: int, by: int) -> None:

@@ -427,6 +427,21 @@ def test_a_process_that_is_killed_leaves_whole_events_T16(path: Path) -> None:
     store.close()
 
 
+def test_what_is_durable_waits_for_the_disk_every_time(store: Store) -> None:
+    """However durable and other writes alternate, each runs in the mode it asked for."""
+    store.append("default", [decided()])
+    for number in range(30):
+        durable = number % 3 == 0
+        store.append("default", [decided()] * (1 + number % 2), durable=durable)
+        mode = connection(store).execute(f"PRAGMA synchronous -- {number}").fetchone()[0]
+        assert mode == (2 if durable else 1)
+        approval = ask(store, call_id=f"call-{number}")
+        assert connection(store).execute(f"PRAGMA synchronous -- a{number}").fetchone()[0] == 2
+        store.append("default", [decided()], durable=False)
+        take(store, answer(store, approval))
+        assert connection(store).execute(f"PRAGMA synchronous -- b{number}").fetchone()[0] == 2
+
+
 def test_the_tail_behind_the_head_is_bounded(store: Store) -> None:
     """However events are appended, the head is never more than `MAX_TAIL` behind, and closing moves it."""
     for number in range(3 * MAX_TAIL):

@@ -1,0 +1,155 @@
+"""What of a tool's parameters is an argument of the model's, and what LangChain injects."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.callbacks.manager import BaseRunManager
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.prebuilt.tool_node import ToolRuntime
+from langgraph.store.base import BaseStore
+from pydantic import BaseModel, ValidationError
+
+from agentguard import Tool
+
+__all__ = ["Parameters", "fits", "schema_of"]
+
+_INJECTED_KINDS: Final = (ToolRuntime, BaseStore, BaseRunManager, BaseCallbackManager)
+"""What no model can send: a value of such a type is injected, whatever its parameter is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of one tool: which are injected, and what positional ones are called."""
+
+    injected: frozenset[str]
+    visible: tuple[str, ...] | None
+    positional: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tool: BaseTool, run: Callable[..., Any]) -> Parameters:
+        """Read them from the tool's schema and the signature of what runs."""
+        shown = _fields(tool.tool_call_schema)
+        full = _fields(tool.args_schema) if tool.args_schema is not None else None
+        injected = set(getattr(tool, "_injected_args_keys", ()))
+        if shown is not None and full is not None:
+            injected |= full - shown
+        try:
+            parameters = inspect.signature(run).parameters
+        except (TypeError, ValueError):
+            parameters = {}  # type: ignore[assignment]
+        try:
+            hints = typing.get_type_hints(run)
+        except Exception:
+            hints = {}
+        injected |= {name for name, hint in hints.items() if hint is RunnableConfig and name in parameters}
+        injected |= {"run_manager", "callbacks"} & set(parameters)
+        if shown is not None:
+            injected -= shown - {"run_manager"}
+        order = [
+            name
+            for name, parameter in parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and name not in injected
+        ]
+        names = tuple(tool.args)
+        return cls(
+            frozenset(injected),
+            None if shown is None else tuple(sorted(shown)),
+            tuple(dict.fromkeys((*order, *names))),
+        )
+
+    def split(
+        self, tool: Tool, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments to decide on, and what is injected; together they are the call."""
+        given = {self._name(index): value for index, value in enumerate(args)}
+        injected: dict[str, Any] = {}
+        for name, value in kwargs.items():
+            if name in self.injected or isinstance(value, _INJECTED_KINDS):
+                injected[name] = value
+            else:
+                given[name] = value
+        if tool.binder is not None and not args:
+            try:
+                # With the defaults of the function: the same call as its own guard would see.
+                bound, more = tool.binder.bind((), {**given, **_known(injected, tool.binder.injected)})
+                return bound, {**injected, **{k: v for k, v in more.items() if k in injected}}
+            except Exception:
+                pass
+        return given, injected
+
+    def _name(self, index: int) -> str:
+        return self.positional[index] if index < len(self.positional) else f"arg{index}"
+
+    def join(
+        self, count: int, arguments: Mapping[str, Any], injected: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The call again, with `count` positional arguments."""
+        rest = dict(arguments)
+        args = tuple(rest.pop(self._name(index)) for index in range(count))
+        return args, {**rest, **injected}
+
+    def text(self, given: Any) -> str:
+        """One line for one input, without what is injected; to compare two inputs, not to show."""
+        if isinstance(given, Mapping):
+            given = sorted(
+                (str(key), repr(value))
+                for key, value in given.items()
+                if key not in self.injected and not isinstance(value, _INJECTED_KINDS)
+            )
+        return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _known(injected: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in injected.items() if name in names}
+
+
+def _fields(schema: object) -> set[str] | None:
+    """The names of a schema's fields; None where the schema does not say them all."""
+    if isinstance(schema, dict):
+        return None
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return set(schema.model_fields)
+    found = getattr(schema, "__fields__", None)
+    return set(found) if found is not None else None
+
+
+def schema_of(tool: BaseTool) -> Any:
+    """The schema as the model is shown it, as plain JSON; part of the tool's definition."""
+    try:
+        schema: Any = tool.tool_call_schema
+        found = schema if isinstance(schema, dict) else schema.model_json_schema()
+        return json.loads(json.dumps(found, sort_keys=True))
+    except Exception:
+        return sorted(tool.args)
+
+
+def fits(tool: BaseTool) -> Callable[[Mapping[str, Any]], str | None]:
+    """Whether arguments fit the tool's schema: before a person is asked, and after a policy rewrote them."""
+
+    def check(arguments: Mapping[str, Any]) -> str | None:
+        schema = tool.tool_call_schema
+        if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+            return None
+        known = schema.model_fields
+        try:
+            schema.model_validate(
+                {name: value for name, value in arguments.items() if name in known},
+                by_alias=True,
+                by_name=True,
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['type']}"
+        return None
+
+    return check

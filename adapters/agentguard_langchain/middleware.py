@@ -1,0 +1,266 @@
+"""The guard as middleware of `create_agent`: every tool call of the agent, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, NotRequired
+
+from langchain.agents.middleware import AgentMiddleware, AgentState
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool
+from langgraph.types import Command
+
+from agentguard import (
+    AgentIdentity,
+    ConfigurationError,
+    Guard,
+    Principal,
+    Session,
+    Tool,
+    ToolCallDenied,
+)
+from agentguard_langchain.answers import Resolver
+from agentguard_langchain.coverage import Guarding, gaps
+from agentguard_langchain.denial import refusal
+from agentguard_langchain.moment import moment
+from agentguard_langchain.sessions import Began, PrincipalOf, Sessions
+from agentguard_langchain.tools import bound, gate_of, guarded
+
+__all__ = ["GuardMiddleware", "GuardState"]
+
+log = logging.getLogger("agentguard")
+_STATE = "agentguard_run"
+
+
+class GuardState(AgentState[Any]):
+    """What the checkpoint keeps for the guard: how the run began, and its labels."""
+
+    agentguard_run: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
+
+
+class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
+    """Decides every tool call of an agent, in one session for each thread.
+
+    List it last, so that nothing stands between it and the tools. `principal` is a name, a `Principal`, or a
+    function from LangGraph's `Runtime`, asked once when a run begins. `pause` says what a step-up does:
+    `interrupt` the graph (which needs a checkpointer) or `wait` for the vote in this process. `resolver` makes
+    votes of what comes back on resume. `strict` refuses to start while a tool cannot be covered, or while a
+    pause could never be resumed.
+    """
+
+    state_schema = GuardState
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        agent: AgentIdentity,
+        principal: str | Principal | PrincipalOf | None = None,
+        resolver: Resolver | None = None,
+        pause: Literal["interrupt", "wait"] = "interrupt",
+        strict: bool = False,
+    ) -> None:
+        super().__init__()
+        if pause not in ("interrupt", "wait"):
+            raise ConfigurationError(f"pause must be `interrupt` or `wait`, not {pause!r}")
+        self.guard = guard
+        self._sessions = Sessions(guard, agent, principal)
+        self._resolver = resolver
+        self._pause: Literal["interrupt", "wait"] = pause
+        self._strict = strict
+        self._lock = threading.Lock()
+        self._tools: dict[int, tuple[BaseTool, BaseTool]] = {}
+        self._names: dict[str, Tool] = {}
+        self._checked: set[tuple[int, ...]] = set()
+        self._heard: dict[int, tuple[Session, set[str]]] = {}
+
+    # -- a run begins
+
+    def before_agent(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
+        """Settle who acts for whom, and keep it where a resumed run finds it."""
+        here = moment()
+        if self._strict and self._pause == "interrupt" and not here.durable:
+            raise ConfigurationError(
+                "strict: the agent has no checkpointer, so a call that needs approval could never resume; "
+                "pass checkpointer= to create_agent, or pause='wait'"
+            )
+        before: Mapping[str, Any] = state.get(_STATE) or {}
+        began = self._sessions.begin(here.thread_id or str(uuid.uuid4()), runtime)
+        labels = {*before.get("labels", ()), *self._sessions.labels(began.session)}
+        return {_STATE: dataclasses.replace(began, labels=tuple(sorted(labels))).to_state()}
+
+    async def abefore_agent(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
+        return self.before_agent(state, runtime)
+
+    def before_model(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
+        """Keep the labels that the session got since."""
+        known = state.get(_STATE)
+        if known is None:
+            return None
+        labels = sorted({*known["labels"], *self._sessions.labels(known["session"])})
+        return {_STATE: {**known, "labels": labels}} if labels != known["labels"] else None
+
+    async def abefore_model(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
+        return self.before_model(state, runtime)
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Look at the tools that the model is given, before it is asked."""
+        self._check(request.tools)
+        return handler(request)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        self._check(request.tools)
+        return await handler(request)
+
+    def _check(self, tools: Iterable[Any]) -> None:
+        given = list(tools)
+        key = tuple(id(tool) for tool in given)
+        if key in self._checked:
+            return
+        for tool in given:
+            if isinstance(tool, BaseTool):
+                self._guarded(tool)
+        found = gaps(given, guarded=True)
+        if found and self._strict:
+            raise ConfigurationError("strict: " + "; ".join(found))
+        for gap in found:
+            log.warning("not covered by the guard: %s", gap)
+        if self.guard.strict:
+            self.guard.session(agent=self._sessions.agent)
+        if not found:
+            self._checked.add(key)
+
+    # -- a call
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+    ) -> ToolMessage | Command[Any]:
+        """Hand the call on to the guarded tool."""
+        prepared = self._prepare(request)
+        return prepared if isinstance(prepared, ToolMessage) else handler(prepared)
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+    ) -> ToolMessage | Command[Any]:
+        prepared = self._prepare(request)
+        return prepared if isinstance(prepared, ToolMessage) else await handler(prepared)
+
+    def _prepare(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
+        offered = {tool.name: self._guarded(tool) for tool in getattr(request.runtime, "tools", ())}
+        if request.tool is None:
+            return self._unknown(request)
+        changes: dict[str, Any] = {
+            "pause": self._pause,
+            "resolver": self._resolver,
+            "sessions": self._sessions,
+        }
+        session, changes["alone"] = self._session(request)
+        if session is not None:
+            changes["session"] = session
+        tool = bound(self._guarded(request.tool), **changes)
+        tools = [tool if name == tool.name else bound(one, **changes) for name, one in offered.items()]
+        runtime = request.runtime
+        if tools:
+            runtime = dataclasses.replace(runtime, tools=tools)
+        return dataclasses.replace(request, tool=tool, runtime=runtime)
+
+    def _session(self, request: ToolCallRequest) -> tuple[Session | None, bool]:
+        """The session of the run and whether the call is alone in its task, which only `create_agent`, whose
+        hooks left their mark in the state, arranges."""
+        state = request.state
+        known = state.get(_STATE) if isinstance(state, Mapping) else None
+        began = Began.from_state(known) if known else self._sessions.outside_hooks(moment())
+        if began is None:
+            return None, False
+        session = self._sessions.session(began)
+        messages = state.get("messages", ()) if isinstance(state, Mapping) else state
+        if isinstance(messages, (list, tuple)):
+            self._observe(session, messages)
+        return session, bool(known)
+
+    def _unknown(self, request: ToolCallRequest) -> ToolMessage:
+        """A tool that nobody registered is denied, and recorded."""
+        name = request.tool_call["name"]
+        session, _ = self._session(request)
+        said = ToolCallDenied(name, "agentguard/unknown-tool", "there is no such tool", remedy="fix_call")
+
+        def never(arguments: dict[str, Any]) -> None:
+            raise AssertionError("an unknown tool ran")
+
+        problem = ConfigurationError("there is no such tool")
+        tool = Tool(name=name, digest="unknown", facts={})
+        with contextlib.suppress(ToolCallDenied):
+            try:
+                self.guard.call(
+                    tool, {}, never, call_id=request.tool_call["id"], session=session, problem=problem
+                )
+            except ToolCallDenied as error:
+                said = ToolCallDenied(
+                    name, said.rule, said.reason, remedy="fix_call", decision_id=error.decision_id
+                )
+        return refusal(said).message(name, request.tool_call["id"] or "")
+
+    def _guarded(self, tool: BaseTool) -> BaseTool:
+        with self._lock:
+            found = self._tools.get(id(tool))
+            if found is None:
+                made = guarded(self.guard, tool)
+                found = self._tools[id(tool)] = (tool, made)
+                self._names[tool.name] = gate_of(made).tool
+        return found[1]
+
+    # -- what was seen
+
+    def _observe(self, session: Session, messages: Iterable[Any]) -> None:
+        """Tell the session what entered the conversation since, once for each message.
+
+        What its own calls returned it knows already; results of calls before a restart are in the messages.
+        """
+        with self._lock:
+            kept = self._heard.get(id(session))
+            if kept is None or kept[0] is not session:
+                if len(self._heard) >= 1_024:
+                    self._heard.pop(next(iter(self._heard)))
+                kept = self._heard[id(session)] = (session, set())
+            heard = kept[1]
+            fresh = [
+                (key, message)
+                for index, message in enumerate(messages)
+                if isinstance(message, BaseMessage) and (key := message.id or f"#{index}") not in heard
+            ]
+            heard.update(key for key, _ in fresh)
+        returned = {seen.call_id for seen in session.observations} if fresh else set()
+        for _, message in fresh:
+            if isinstance(message, HumanMessage):
+                # To a sub-agent, the model of another agent speaks.
+                session.observe(message.content, "prompt", "trusted" if session.chain else "user")
+            elif isinstance(message, SystemMessage):
+                session.observe(message.content, "system", "system")
+            elif isinstance(message, ToolMessage) and message.tool_call_id not in returned:
+                self._observe_result(session, message)
+
+    def _observe_result(self, session: Session, message: ToolMessage) -> None:
+        if isinstance(message.artifact, Mapping) and "agentguard" in message.artifact:
+            return
+        tool = self._names.get(message.name or "")
+        trusted = tool is not None and tool.facts.get("untrusted_output") is not True
+        session.observe(
+            message.content,
+            tool.name if tool is not None else message.name or "tool",
+            "trusted" if trusted else "untrusted",
+            call_id=message.tool_call_id,
+        )

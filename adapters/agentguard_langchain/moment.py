@@ -1,0 +1,62 @@
+"""What LangGraph says about the run that a call is part of.
+
+The keys are LangGraph's own and not documented; this is the only place that reads them, and a test fails when
+one of them goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.config import get_config
+
+__all__ = ["Moment", "moment", "unread_answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where in which run a call happens; outside of a graph nothing is known.
+
+    `durable` says that a checkpointer keeps the run, so that it can pause. `resuming` says that this task may
+    have run before: after a pause, a crash or a failed attempt.
+    """
+
+    thread_id: str | None = None
+    task_id: str | None = None
+    durable: bool = False
+    resuming: bool = False
+
+
+def moment(config: Mapping[str, Any] | None = None) -> Moment:
+    """The moment of this context, or of a config at hand."""
+    found = _configurable(config)
+    task = found.get("__pregel_task_id")
+    if task is None:
+        return Moment()
+    thread = found.get("thread_id")
+    return Moment(
+        thread_id=None if thread is None or thread == "" else str(thread),
+        task_id=str(task),
+        durable=bool(found.get("__pregel_checkpointer")),
+        resuming=bool(found.get("__pregel_resuming")),
+    )
+
+
+def unread_answer(taken: int) -> bool:
+    """Whether the next `interrupt()` of this task, after `taken` of them, returns at once with an answer."""
+    pad = _configurable(None).get("__pregel_scratchpad")
+    if pad is None:
+        return False
+    return len(pad.resume) > taken or pad.get_null_resume(False) is not None
+
+
+def _configurable(config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    found = (config or {}).get("configurable") or {}
+    if "__pregel_task_id" in found:
+        return dict(found)
+    try:
+        return dict(get_config().get("configurable") or {})
+    except RuntimeError:
+        return {}
