@@ -284,19 +284,18 @@ def _ask(provider: Any, op: Fetch) -> Future[Any]:
     """Ask a provider in a thread of its own, for it may never answer; how many may hang is bounded."""
     answer: Future[Any] = Future()
 
+    async def wait(found: Any) -> Any:
+        return await found
+
     def work() -> None:
+        found: Any = None
+        outcome: BaseException | None = None
         try:
             found = provider(op.request, op.names)
             if inspect.isawaitable(found):
-
-                async def wait() -> object:
-                    return await found
-
-                found = asyncio.run(wait())
+                found = asyncio.run(wait(found))
         except BaseException as error:
-            outcome: BaseException | None = error
-        else:
-            outcome = None
+            outcome = error
         finally:
             _provider_turns.release()
         if not answer.set_running_or_notify_cancel():

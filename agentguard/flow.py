@@ -340,6 +340,7 @@ def take(
             full: str | None = yield Take(wanted)
         except Exception as error:
             yield from _unrecorded(call, error)
+            raise AssertionError("refused") from error
         if full is None:
             return decision
         exhausted.add(full)

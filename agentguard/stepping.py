@@ -199,6 +199,7 @@ def _answered(
         if not isinstance(found, _Lost):
             return found
         approval = found.approval
+    remedy: Remedy = "never"
     match approval.state:
         case State.SUCCEEDED | State.FAILED:
             if decision is None:

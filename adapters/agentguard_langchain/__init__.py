@@ -1,7 +1,7 @@
 """The guard in LangChain and LangGraph: guarded tools, and a middleware for `create_agent`."""
 
 try:
-    import langchain.agents.middleware
+    import langchain.agents.middleware  # noqa: F401
     import langgraph.types  # noqa: F401
 except ImportError as error:
     raise ImportError("agentguard_langchain needs LangChain: pip install 'agentguard[langchain]'") from error

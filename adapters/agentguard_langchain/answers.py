@@ -17,8 +17,8 @@ from agentguard import AgentGuardError, Answer, Approval, ConfigurationError, Gu
 __all__ = ["Resolver", "hear", "question"]
 
 Resolver = Callable[[Any, Approval], Answer | None]
-"""From what a person's screen sent back, and the approval it is about, to who answered what; None: nobody whose
-word counts. It must verify who sent it: what it answers is a vote with the assurance `resolver`."""
+"""From what a person's screen sent back, and the approval it is about, to who answered what; None: nobody
+whose word counts. It must verify who sent it: what it answers is a vote with the assurance `resolver`."""
 
 HIDDEN: Final = "[hidden: sensitive]"
 log = logging.getLogger("agentguard")

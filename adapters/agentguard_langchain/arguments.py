@@ -8,7 +8,7 @@ import json
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.callbacks.manager import BaseRunManager
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from agentguard import Tool
 
-__all__ = ["Parameters", "fits", "schema_of"]
+__all__ = ["Parameters", "fits", "misfit", "schema_of"]
 
 _INJECTED_KINDS: Final = (ToolRuntime, BaseStore, BaseRunManager, BaseCallbackManager)
 """What no model can send: a value of such a type is injected, whatever its parameter is called."""
@@ -42,25 +42,18 @@ class Parameters:
         injected = set(getattr(tool, "_injected_args_keys", ()))
         if shown is not None and full is not None:
             injected |= full - shown
-        try:
-            parameters = inspect.signature(run).parameters
-        except (TypeError, ValueError):
-            parameters = {}  # type: ignore[assignment]
-        try:
-            hints = typing.get_type_hints(run)
-        except Exception:
-            hints = {}
-        injected |= {name for name, hint in hints.items() if hint is RunnableConfig and name in parameters}
-        injected |= {"run_manager", "callbacks"} & set(parameters)
-        if shown is not None:
-            injected -= shown - {"run_manager"}
+        parameters = _signature(run)
+        names = _names(tool)
+        injected |= _framework(run) | ({"callbacks"} & set(parameters))
+        injected -= set(names) if shown is None else shown
+        # What LangChain itself always fills, whatever a schema says.
+        injected |= _framework(type(tool)._run) | _framework(type(tool)._arun)
         order = [
             name
             for name, parameter in parameters.items()
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
             and name not in injected
         ]
-        names = tuple(tool.args)
         return cls(
             frozenset(injected),
             None if shown is None else tuple(sorted(shown)),
@@ -109,8 +102,37 @@ class Parameters:
         return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()
 
 
+def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _framework(function: Callable[..., Any]) -> set[str]:
+    """The parameters that LangChain itself fills: the run manager and the config."""
+    found: set[str] = set()
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:
+        hints = {}
+    for name, parameter in _signature(function).items():
+        hint = hints.get(name, parameter.annotation)
+        config = hint is RunnableConfig or (isinstance(hint, str) and "RunnableConfig" in hint)
+        if config or name == "run_manager":
+            found.add(name)
+    return found
+
+
 def _known(injected: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in injected.items() if name in names}
+
+
+def _names(tool: BaseTool) -> tuple[str, ...]:
+    try:
+        return tuple(tool.args)
+    except KeyError:
+        return ()  # a JSON schema without properties
 
 
 def _fields(schema: object) -> set[str] | None:
@@ -130,10 +152,18 @@ def schema_of(tool: BaseTool) -> Any:
         found = schema if isinstance(schema, dict) else schema.model_json_schema()
         return json.loads(json.dumps(found, sort_keys=True))
     except Exception:
-        return sorted(tool.args)
+        return sorted(_names(tool))
 
 
-def fits(tool: BaseTool) -> Callable[[Mapping[str, Any]], str | None]:
+class Check(Protocol):
+    """Says what is wrong with arguments: names and kinds, never values."""
+
+    def __call__(self, arguments: Mapping[str, Any]) -> str | None:
+        """None when they fit."""
+        ...
+
+
+def fits(tool: BaseTool) -> Check:
     """Whether arguments fit the tool's schema: before a person is asked, and after a policy rewrote them."""
 
     def check(arguments: Mapping[str, Any]) -> str | None:
@@ -153,3 +183,29 @@ def fits(tool: BaseTool) -> Callable[[Mapping[str, Any]], str | None]:
         return None
 
     return check
+
+
+def misfit(tool: BaseTool, parameters: Parameters, given: Any) -> tuple[str, bool] | None:
+    """What of a model's own arguments does not fit the tool, and whether LangChain will refuse it by itself.
+
+    LangChain drops an unknown argument silently, and refuses a missing one without a record.
+    """
+    if not isinstance(given, Mapping) or parameters.visible is None:
+        return None
+    schema = tool.tool_call_schema
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return None
+    known = {*parameters.visible, *parameters.injected}
+    aliases = [field.validation_alias or field.alias for field in schema.model_fields.values()]
+    known.update(alias for alias in aliases if isinstance(alias, str))
+    plain = all(alias is None or isinstance(alias, str) for alias in aliases)
+    own = {str(name): value for name, value in given.items() if not isinstance(value, _INJECTED_KINDS)}
+    unknown = sorted(set(own) - known)
+    if unknown and plain and schema.model_config.get("extra") != "allow":
+        return f"got an unexpected argument `{unknown[0][:80]}`", False
+    try:
+        schema.model_validate({name: value for name, value in own.items() if name not in parameters.injected})
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['type']}", True
+    return None

@@ -54,9 +54,7 @@ class _Walk:
                 self.look(item, guarded, where)
         elif isinstance(subject, Mapping):
             name = subject.get("name") or subject.get("type") or "?"
-            self.found.append(
-                f"{where}`{name}` runs at the model's provider; nothing here can stand before it"
-            )
+            self.found.append(f"{where}`{name}` runs at the model's provider, where nothing stands before it")
         elif id(subject) in self._seen:
             return
         else:

@@ -1,4 +1,4 @@
-"""A call that did not run, as LangChain says it: a `ToolMessage` with status `error`, or a `ToolException`."""
+"""A call that did not run, as LangChain says it: a `ToolMessage` of status `error`, or a `ToolException`."""
 
 from __future__ import annotations
 

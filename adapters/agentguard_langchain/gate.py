@@ -170,6 +170,26 @@ class Calling:
                 error.tool, error.rule, _WHOSE, remedy="ask_operator", decision_id=error.decision_id
             ) from None
 
+    def unfit(self, problem: str, refused: bool) -> None:
+        """Record that the model's arguments do not fit; raises `Refused` unless LangChain refuses them
+        itself, in its own words."""
+
+        def never(arguments: dict[str, Any]) -> None:
+            raise AssertionError("a call that does not fit ran")
+
+        try:
+            self.gate.guard.call(
+                self.gate.tool,
+                {},
+                never,
+                call_id=self.call_id,
+                session=self.session(),
+                problem=TypeError(problem),
+            )
+        except (ToolCallDenied, OutcomeUnknown) as error:
+            if not refused:
+                raise refusal(error) from error
+
     # -- asking
 
     def approved(self, approval: Approval) -> None:
@@ -180,7 +200,7 @@ class Calling:
                 self.taken += 1
 
     def may_pause(self, pending: ApprovalPending) -> str | None:
-        """Why the question has to be withdrawn, if so; raises where pausing is not this adapter's business."""
+        """Why the question has to be withdrawn, if so; raises where the pause is somebody else's."""
         if self.entered:
             raise refusal(pending)
         if self.pause != "interrupt":
@@ -206,7 +226,7 @@ def already_ran(unfinished: bool = False) -> Refused:
     reason = (
         "this call was started before the pause and has not ended; it is not run again"
         if unfinished
-        else "this call ran before the pause, in another process, and is not run again; its result is not known here"
+        else "this call ran before the pause and is not run again; its result is not known here"
     )
     return Refused({"error": "already_ran", "reason": reason, "remedy": "ask_operator"})
 

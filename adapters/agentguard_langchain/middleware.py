@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import dataclasses
 import logging
 import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr, ToolCallRequest
@@ -35,7 +36,8 @@ from agentguard_langchain.tools import bound, gate_of, guarded
 __all__ = ["GuardMiddleware", "GuardState"]
 
 log = logging.getLogger("agentguard")
-_STATE = "agentguard_run"
+_STATE: Final = "agentguard_run"
+_KEPT: Final = 1_024
 
 
 class GuardState(AgentState[Any]):
@@ -49,9 +51,9 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
 
     List it last, so that nothing stands between it and the tools. `principal` is a name, a `Principal`, or a
     function from LangGraph's `Runtime`, asked once when a run begins. `pause` says what a step-up does:
-    `interrupt` the graph (which needs a checkpointer) or `wait` for the vote in this process. `resolver` makes
-    votes of what comes back on resume. `strict` refuses to start while a tool cannot be covered, or while a
-    pause could never be resumed.
+    `interrupt` the graph (which needs a checkpointer) or `wait` for the vote in this process. `resolver`
+    makes votes of what comes back on resume. `strict` refuses to start while a tool cannot be covered, or
+    while a pause could never be resumed.
     """
 
     state_schema = GuardState
@@ -75,9 +77,9 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         self._pause: Literal["interrupt", "wait"] = pause
         self._strict = strict
         self._lock = threading.Lock()
-        self._tools: dict[int, tuple[BaseTool, BaseTool]] = {}
+        self._tools: OrderedDict[int, tuple[BaseTool, BaseTool]] = OrderedDict()
         self._names: dict[str, Tool] = {}
-        self._checked: set[tuple[int, ...]] = set()
+        self._checked: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
         self._heard: dict[int, tuple[Session, set[str]]] = {}
 
     # -- a run begins
@@ -90,7 +92,7 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
                 "strict: the agent has no checkpointer, so a call that needs approval could never resume; "
                 "pass checkpointer= to create_agent, or pause='wait'"
             )
-        before: Mapping[str, Any] = state.get(_STATE) or {}
+        before: Mapping[str, Any] = state.get("agentguard_run") or {}
         began = self._sessions.begin(here.thread_id or str(uuid.uuid4()), runtime)
         labels = {*before.get("labels", ()), *self._sessions.labels(began.session)}
         return {_STATE: dataclasses.replace(began, labels=tuple(sorted(labels))).to_state()}
@@ -100,7 +102,7 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
 
     def before_model(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
         """Keep the labels that the session got since."""
-        known = state.get(_STATE)
+        known = state.get("agentguard_run")
         if known is None:
             return None
         labels = sorted({*known["labels"], *self._sessions.labels(known["session"])})
@@ -127,20 +129,23 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
     def _check(self, tools: Iterable[Any]) -> None:
         given = list(tools)
         key = tuple(id(tool) for tool in given)
-        if key in self._checked:
-            return
+        with self._lock:
+            if key in self._checked:
+                return
         for tool in given:
             if isinstance(tool, BaseTool):
                 self._guarded(tool)
         found = gaps(given, guarded=True)
         if found and self._strict:
             raise ConfigurationError("strict: " + "; ".join(found))
-        for gap in found:
-            log.warning("not covered by the guard: %s", gap)
         if self.guard.strict:
             self.guard.session(agent=self._sessions.agent)
-        if not found:
-            self._checked.add(key)
+        for gap in found:
+            log.warning("not covered by the guard: %s", gap)
+        with self._lock:
+            self._checked[key] = given  # kept, so that no other tool gets their ids
+            while len(self._checked) > _KEPT:
+                self._checked.popitem(last=False)
 
     # -- a call
 
@@ -148,30 +153,30 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Hand the call on to the guarded tool."""
-        prepared = self._prepare(request)
-        return prepared if isinstance(prepared, ToolMessage) else handler(prepared)
+        if request.tool is None:
+            return self._unknown(request)
+        return handler(self._prepare(request, request.tool))
 
     async def awrap_tool_call(
         self,
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
-        prepared = self._prepare(request)
-        return prepared if isinstance(prepared, ToolMessage) else await handler(prepared)
-
-    def _prepare(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
-        offered = {tool.name: self._guarded(tool) for tool in getattr(request.runtime, "tools", ())}
         if request.tool is None:
-            return self._unknown(request)
-        changes: dict[str, Any] = {
+            return await asyncio.to_thread(self._unknown, request)
+        return await handler(self._prepare(request, request.tool))
+
+    def _prepare(self, request: ToolCallRequest, asked: BaseTool) -> ToolCallRequest:
+        offered = {tool.name: self._guarded(tool) for tool in getattr(request.runtime, "tools", ())}
+        session, alone = self._session(request)
+        changes = {
             "pause": self._pause,
             "resolver": self._resolver,
             "sessions": self._sessions,
+            "session": session,
+            "alone": alone,
         }
-        session, changes["alone"] = self._session(request)
-        if session is not None:
-            changes["session"] = session
-        tool = bound(self._guarded(request.tool), **changes)
+        tool = bound(self._guarded(asked), **changes)
         tools = [tool if name == tool.name else bound(one, **changes) for name, one in offered.items()]
         runtime = request.runtime
         if tools:
@@ -194,24 +199,27 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
 
     def _unknown(self, request: ToolCallRequest) -> ToolMessage:
         """A tool that nobody registered is denied, and recorded."""
-        name = request.tool_call["name"]
+        name = request.tool_call["name"][:200]
         session, _ = self._session(request)
-        said = ToolCallDenied(name, "agentguard/unknown-tool", "there is no such tool", remedy="fix_call")
+        reason, decision = "there is no such tool", None
 
         def never(arguments: dict[str, Any]) -> None:
             raise AssertionError("an unknown tool ran")
 
-        problem = ConfigurationError("there is no such tool")
-        tool = Tool(name=name, digest="unknown", facts={})
-        with contextlib.suppress(ToolCallDenied):
-            try:
-                self.guard.call(
-                    tool, {}, never, call_id=request.tool_call["id"], session=session, problem=problem
-                )
-            except ToolCallDenied as error:
-                said = ToolCallDenied(
-                    name, said.rule, said.reason, remedy="fix_call", decision_id=error.decision_id
-                )
+        try:
+            self.guard.call(
+                Tool(name=name, digest="unknown", facts={}),
+                {},
+                never,
+                call_id=request.tool_call["id"],
+                session=session,
+                problem=ConfigurationError(reason),
+            )
+        except ToolCallDenied as error:
+            decision = error.decision_id
+        said = ToolCallDenied(
+            name, "agentguard/unknown-tool", reason, remedy="fix_call", decision_id=decision
+        )
         return refusal(said).message(name, request.tool_call["id"] or "")
 
     def _guarded(self, tool: BaseTool) -> BaseTool:
@@ -221,6 +229,8 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
                 made = guarded(self.guard, tool)
                 found = self._tools[id(tool)] = (tool, made)
                 self._names[tool.name] = gate_of(made).tool
+                while len(self._tools) > _KEPT:
+                    self._tools.popitem(last=False)
         return found[1]
 
     # -- what was seen
@@ -233,7 +243,7 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         with self._lock:
             kept = self._heard.get(id(session))
             if kept is None or kept[0] is not session:
-                if len(self._heard) >= 1_024:
+                if len(self._heard) >= _KEPT:
                     self._heard.pop(next(iter(self._heard)))
                 kept = self._heard[id(session)] = (session, set())
             heard = kept[1]

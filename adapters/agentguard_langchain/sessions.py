@@ -18,8 +18,8 @@ from agentguard_langchain.moment import Moment
 __all__ = ["Began", "PrincipalOf", "Sessions"]
 
 PrincipalOf = Callable[[Any], str | Principal | None]
-"""From LangGraph's `Runtime` to the person on whose behalf a run began. It is asked once, when the run begins:
-whoever resumes it later is somebody else."""
+"""From LangGraph's `Runtime` to the person on whose behalf a run began. It is asked once, when the run
+begins: whoever resumes it later is somebody else."""
 
 _KEPT: Final = 1_024
 

@@ -7,13 +7,14 @@ redacted, and `handle_tool_error` applies to a denial as to any error of a tool.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
 import threading
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
@@ -23,7 +24,7 @@ from pydantic import PrivateAttr
 
 from agentguard import AgentIdentity, ConfigurationError, Guard, Principal, Tool, ToolCallDenied
 from agentguard_langchain.answers import Resolver
-from agentguard_langchain.arguments import Parameters, fits, schema_of
+from agentguard_langchain.arguments import Parameters, fits, misfit, schema_of
 from agentguard_langchain.coverage import Guarded, gaps
 from agentguard_langchain.denial import Refused
 from agentguard_langchain.gate import Calling, Gate, Pause, already_ran, apass, calling, inside, pass_
@@ -139,7 +140,7 @@ def _function(tool: BaseTool) -> Callable[..., Any]:
     for name in ("func", "coroutine"):
         found = getattr(tool, name, None)
         if callable(found):
-            return found  # type: ignore[no-any-return]
+            return typing.cast("Callable[..., Any]", found)
     kind = type(tool)
     own_async = kind._arun is not BaseTool._arun and getattr(kind._run, "__isabstractmethod__", False)
     return tool._arun if own_async else tool._run
@@ -154,10 +155,11 @@ def _known(guard: Guard, tool: BaseTool, function: Callable[..., Any], parameter
     known = guard.tools.get(tool.name)
     if known is not None and known.run is None and not known.where:
         return known
+    signature: Mapping[str, Any] | None
     try:
         signature = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        signature = None  # type: ignore[assignment]
+        signature = None
     return guard.register(
         tool.name,
         function if signature is not None else None,
@@ -165,7 +167,7 @@ def _known(guard: Guard, tool: BaseTool, function: Callable[..., Any], parameter
         definition={
             "description": tool.description,
             "schema": schema_of(tool),
-            "of": f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', type(function))}",
+            "of": f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}",
         },
         arguments=parameters.visible,
         check=fits(tool),
@@ -197,6 +199,9 @@ def _make(kind: type[BaseTool]) -> type[BaseTool]:
                 if earlier.over:
                     return earlier.output
                 raise already_ran(unfinished=True)
+            problem = misfit(self, call.gate.parameters, tool_input) if call.tool_call_id else None
+            if problem is not None:
+                call.unfit(*problem)
             tokens = calling.set(call), inside.set(None)
             try:
                 output = base_run(self, tool_input, *args, **kwargs)
@@ -219,6 +224,9 @@ def _make(kind: type[BaseTool]) -> type[BaseTool]:
                 if earlier.over:
                     return earlier.output
                 raise already_ran(unfinished=True)
+            problem = misfit(self, call.gate.parameters, tool_input) if call.tool_call_id else None
+            if problem is not None:
+                await asyncio.to_thread(call.unfit, *problem)
             tokens = calling.set(call), inside.set(None)
             try:
                 output = await base_arun(self, tool_input, *args, **kwargs)
@@ -274,8 +282,8 @@ def _make(kind: type[BaseTool]) -> type[BaseTool]:
     }
     if base_ainner is not BaseTool._arun:
         names["_arun"] = _arun
-    made: type[BaseTool] = type(kind)(kind.__name__, (Guarded, kind), names)
-    return made
+    meta: Any = type(kind)
+    return typing.cast("type[BaseTool]", meta(kind.__name__, (Guarded, kind), names))
 
 
 def _calling_of(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Calling:

@@ -19,7 +19,7 @@ __all__ = ["ModelCall", "get", "items_of", "printable", "read_calls"]
 Shape = Literal["chat", "chat-legacy", "responses", "responses-custom"]
 
 CUT_OFF: Final = "the model's turn was cut off before it was complete; send the whole call again"
-_ID_LIMIT: Final = 512
+_ID_LIMIT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from agentguard import (
 )
 from agentguard.canonical import freeze, loads
 from agentguard.errors import ArgumentsError
-from agentguard.session import Pause, current_session
+from agentguard.session import Pause
 from agentguard.tools import definition_digest
 from agentguard_openai.answers import (
     RESULT_LIMIT,
@@ -130,7 +130,7 @@ class Turn:
         self.calls = calls
         self.tools = tools
         self.pause: Pause | None = pause
-        self.session = session if session is not None else current_session(guard)
+        self.session = session if session is not None else guard.current
         self.errors = errors
         self.limit = limit
         self.known = {
@@ -233,14 +233,16 @@ class Turn:
         callee = next((self.tools[name] for name in call.names if name in self.tools), None)
         if callee is None:
             name = printable(call.names[0] if call.names else call.name, 120)
-            stranger = Tool(name=name, digest=definition_digest(name, {}), facts={})
-            known = ", ".join(f"`{name}`" for name in list(self.tools)[:20]) or "none"
-            problem = ArgumentsError(f"there is no such tool; there are: {known}", "name")
-            return _Attempt(stranger, problem=problem, error="unknown_tool")
-        attempt = _Attempt(callee.tool, callee)
+            attempt = _Attempt(Tool(name=name, digest=definition_digest(name, {}), facts={}))
+        else:
+            attempt = _Attempt(callee.tool, callee)
         if call.problem is not None:
-            attempt.problem = ArgumentsError(call.problem, "call")
-            attempt.error = "invalid_call"
+            attempt.problem, attempt.error = ArgumentsError(call.problem, "call"), "invalid_call"
+            return attempt
+        if callee is None:
+            known = ", ".join(f"`{name}`" for name in list(self.tools)[:20]) or "none"
+            attempt.problem = ArgumentsError(f"there is no such tool; there are: {known}", "name")
+            attempt.error = "unknown_tool"
             return attempt
         try:
             frozen = freeze(callee.bind(self._given(call, callee)))

@@ -57,6 +57,8 @@ def demo(
             )
             summary = asyncio.run(run.run())
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
         complain("interrupted; a call that waited for an answer is withdrawn and does not run")
         raise typer.Exit(_INTERRUPTED) from None
     except Exception as error:

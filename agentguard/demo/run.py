@@ -168,7 +168,7 @@ class Demo:
             ]
         else:
             commands = [
-                ("agentguard demo --keep demo", "keeps the files: change policies/ and run it again"),
+                ("agentguard demo --keep demo", "keeps the files: change policies/, run it again"),
                 ("agentguard demo --approve no", "what happens when the person says no"),
                 ("agentguard init", "a configuration and a first policy of your own"),
             ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from agentguard.demo.recorded import BILLS, LETTER, responder
-from tests.demo.support import ATTACKER, data, demo
+from tests.demo.support import ATTACKER, SECONDS, data, demo, environment
 
 
 class Server:
@@ -51,7 +53,7 @@ class Server:
         }
 
 
-@pytest.fixture()
+@pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     found = Server(getattr(request, "param", 200))
     thread = threading.Thread(target=found.http.serve_forever, args=(0.05,), daemon=True)
@@ -64,7 +66,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def test_a_live_model_is_asked_and_guarded(server: Server) -> None:
     """Its calls take the same path: the same verdicts, and nothing for the attacker."""
-    found = data("--model", "small-model", "--approve", "yes", **server.environment)
+    found = data("--model", "small-model", "--approve", "yes", env=server.environment)
     assert found["acts"][1]["model"] == "small-model"
     assert "small-model" in found["models"]
     assert found["verdicts"]["step_up"] == found["verdicts"]["deny"] == 1
@@ -76,8 +78,8 @@ def test_a_live_model_is_asked_and_guarded(server: Server) -> None:
 
 
 def test_the_model_is_told_what_was_denied(server: Server) -> None:
-    """The last request holds the guard's answer to the denied call, with the rule and without its condition."""
-    demo("--model", "small-model", "--approve", "yes", **server.environment)
+    """The last request holds the guard's answer to the denied call, with the rule, not its condition."""
+    demo("--model", "small-model", "--approve", "yes", env=server.environment)
     last = server.asked[-1]["messages"][-1]
     assert last["role"] == "tool"
     assert "egress/no-exfiltration" in last["content"]
@@ -86,7 +88,7 @@ def test_the_model_is_told_what_was_denied(server: Server) -> None:
 
 def test_its_last_words_are_shown_as_its_own(server: Server) -> None:
     """On the screen a live model's answer stands in quotes."""
-    found = demo("--model", "small-model", "--approve", "yes", **server.environment)
+    found = demo("--model", "small-model", "--approve", "yes", env=server.environment)
     assert found.returncode == 0
     assert f'agent  "{LETTER.answer}"' in found.stdout
 
@@ -94,7 +96,7 @@ def test_its_last_words_are_shown_as_its_own(server: Server) -> None:
 @pytest.mark.parametrize("server", [401], indirect=True)
 def test_a_model_that_refuses_ends_with_a_message(server: Server) -> None:
     """No traceback; exit code 2."""
-    found = demo("--model", "small-model", "--approve", "yes", **server.environment)
+    found = demo("--model", "small-model", "--approve", "yes", env=server.environment)
     assert found.returncode == 2
     assert "the live model `small-model` could not be asked" in found.stderr
     assert "Traceback" not in found.stderr
@@ -106,4 +108,29 @@ def test_without_a_key_it_says_what_is_missing() -> None:
     assert found.returncode == 2
     assert "OPENAI_API_KEY" in found.stderr
     assert "OPENAI_BASE_URL" in found.stderr
+    assert found.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["langchain", "openai"])
+def test_a_missing_framework_is_named_with_the_command_to_run(name: str) -> None:
+    """Exit code 2 and one line, before anything is made."""
+    script = (
+        "import importlib.util as util, sys\n"
+        "find = util.find_spec\n"
+        f"util.find_spec = lambda name, *more: None if name == {name!r} else find(name, *more)\n"
+        "sys.argv = ['agentguard', 'demo', '--approve', 'yes']\n"
+        "from agentguard.cli import main\n"
+        "main()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert f"the demo needs {name}; run `pip install 'agentguard[all]'`" in found.stderr
     assert found.stdout == ""

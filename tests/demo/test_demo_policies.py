@@ -9,7 +9,7 @@ import pytest
 from tests.demo.support import ATTACKER, calls, data, demo, one
 
 
-@pytest.fixture()
+@pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A folder that a demo has made."""
     assert demo("--approve", "no", "--keep", "here", cwd=tmp_path).returncode == 0
@@ -35,7 +35,7 @@ def test_a_higher_limit_asks_nobody(kept: Path) -> None:
 
 
 def test_without_the_rule_the_file_goes_out(kept: Path) -> None:
-    """The denial is the policy's and not the demo's: allow the host, and the server receives the customers."""
+    """The denial is the policy's, not the demo's: allow the host, and the server receives the customers."""
     change(kept, "egress.yaml", '"books.example.com"', f'"{ATTACKER}"')
     found = data("--approve", "no", "--keep", str(kept), code=0)
     assert found["world"]["posts"] == {ATTACKER: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.support import SECONDS, command, environment
+from tests.demo.support import SECONDS, Env, command, environment, one, run
 
 if sys.platform == "win32":
     pytest.skip("no pseudo-terminals", allow_module_level=True)
@@ -32,12 +33,19 @@ PROMPT = "Enter = reject]"
 class Terminal:
     """A process on a terminal of its own, and what it wrote there."""
 
-    def __init__(self, arguments: list[str], columns: int, **changes: str) -> None:
+    def __init__(
+        self, arguments: list[str], columns: int, *, pipe: bool = False, changes: Env = None
+    ) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        env = environment(TERM="xterm-256color", **changes)
+        env = environment({"TERM": "xterm-256color", **(changes or {})})
         self.process = subprocess.Popen(
-            command(*arguments), env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            command(*arguments),
+            env=env,
+            stdin=slave,
+            stdout=subprocess.PIPE if pipe else slave,
+            stderr=slave,
+            start_new_session=True,
         )
         os.close(slave)
         self.raw = ""
@@ -73,10 +81,12 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         os.close(self.master)
 
 
-@pytest.fixture()
+@pytest.fixture
 def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
     with closing(Terminal(["demo"], getattr(request, "param", 80))) as found:
         yield found
@@ -119,7 +129,7 @@ def test_an_answer_is_said_before_the_story_goes_on(terminal: Terminal) -> None:
 
 def test_interrupting_ends_it_cleanly(tmp_path: Path) -> None:
     """Ctrl-C at the prompt: no traceback, nothing left behind, and the exit code of an interrupt."""
-    with closing(Terminal(["demo"], 80, TMPDIR=str(tmp_path))) as terminal:
+    with closing(Terminal(["demo"], 80, changes={"TMPDIR": str(tmp_path)})) as terminal:
         terminal.until(PROMPT)
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end() == 130
@@ -128,8 +138,33 @@ def test_interrupting_ends_it_cleanly(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupted_question_is_withdrawn(tmp_path: Path) -> None:
+    """What nobody answered before Ctrl-C is recorded as withdrawn, did not run, and the ledger is intact."""
+    folder = tmp_path / "here"
+    with closing(Terminal(["demo", "--keep", str(folder)], 80)) as terminal:
+        terminal.until(PROMPT)
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end() == 130
+    (asked,) = json.loads(run("approvals", "list", "--all", "--json", cwd=folder).stdout)
+    assert asked["state"] == "withdrawn"
+    assert run("ledger", "verify", cwd=folder).returncode == 0
+
+
+def test_json_keeps_the_question_apart() -> None:
+    """With `--json` the question is asked on standard error, so that standard output is one document."""
+    with closing(Terminal(["demo", "--json"], 80, pipe=True)) as terminal:
+        terminal.until(PROMPT)
+        terminal.type("approve\n")
+        terminal.until("Approved once")
+        assert terminal.process.stdout is not None
+        found = json.load(terminal.process.stdout)
+        assert terminal.process.wait(SECONDS) == 0
+    assert found["verdicts"]["step_up"] == 1
+    assert one(found, "step_up")["approval"]["state"] == "approved"
+
+
 def test_no_colour_is_honoured() -> None:
     """`NO_COLOR` on a terminal: words only in the demo's own style codes of weight, never of colour."""
-    with closing(Terminal(["demo", "--approve", "yes"], 80, NO_COLOR="1")) as terminal:
+    with closing(Terminal(["demo", "--approve", "yes"], 80, changes={"NO_COLOR": "1"})) as terminal:
         assert terminal.end() == 0
         assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", terminal.raw)

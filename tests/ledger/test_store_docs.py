@@ -1,4 +1,4 @@
-"""The documentation of approvals and the ledger: its code runs, its links lead somewhere, its figures hold."""
+"""The documentation of approvals and the ledger: its code runs, its links and its figures are right."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ BILLING = AgentIdentity("billing", owner="ana")
 BANK: dict[str, Any] = {
     "policy": "bank",
     "owner": "finance",
-    "tools": ["payments.*", "notes", "slow", "files.*"],
+    "tools": ["payments.*", "accounts.*", "notes", "slow", "files.*"],
     "rules": [
         {"id": "notes", "effect": "allow", "tools": ["notes", "slow", "files.*"]},
         {"id": "small", "effect": "allow", "tools": ["payments.*"], "when": "args.amount <= 1000"},
@@ -45,7 +45,7 @@ BANK: dict[str, Any] = {
             "when": "size(args.note) > 10",
             "set": {"args.note": "args.note.substring(0, 10)"},
         },
-        {"id": "hide-iban", "effect": "allow", "tools": ["files.*"], "redact_result": ["$.iban"]},
+        {"id": "hide-iban", "effect": "allow", "tools": ["accounts.*"], "redact_result": ["$.iban"]},
     ],
 }
 

@@ -132,7 +132,9 @@ def test_a_function_of_a_namespace_is_another_function(guard: Guard) -> None:
             guard, responses_turn(item("refund", arguments, "c1", namespace="crm")), [tools.refund]
         )
         [two] = run_tool_calls_sync(
-            guard, responses_turn(item("refund", arguments, "c2", namespace="crm")), {"crm.refund": tools.refund}
+            guard,
+            responses_turn(item("refund", arguments, "c2", namespace="crm")),
+            {"crm.refund": tools.refund},
         )
     assert content(one)["error"] == "unknown_tool"
     assert content(two) == {"refunded": 1}
@@ -272,9 +274,7 @@ def test_uncovered_tools_are_listed_and_strict_refuses() -> None:
 def test_strict_refuses_a_turn_with_uncovered_tools(guard: Guard) -> None:
     """Nothing of such a turn runs."""
     tools = Bank(guard)
-    turn = responses_turn(
-        item("refund", {"payee": "A", "amount": 1}), {"type": "web_search_call", "id": "w"}
-    )
+    turn = responses_turn(item("refund", {"payee": "A", "amount": 1}), {"type": "web_search_call", "id": "w"})
     with acting(guard):
         with pytest.raises(ConfigurationError, match="web_search_call"):
             run_tool_calls_sync(guard, turn, [tools.refund], strict=True)

@@ -82,9 +82,7 @@ def test_a_rejected_call_is_answered_with_the_denial() -> None:
         with pytest.raises(ToolCallsPending) as raised:
             run_tool_calls_sync(guard, pair(), [tools.refund], pause="raise")
         id = raised.value.pending[0].approval_id
-        guard.vote(
-            id, Answer(subject="local", verdict="deny", reason="no", digest=guard.approval(id).digest)
-        )
+        guard.vote(id, Answer(subject="local", verdict="deny", reason="no", digest=guard.approval(id).digest))
         messages = run_tool_calls_sync(guard, pair(), [tools.refund], pause="raise")
         assert content(messages[1])["error"] == "denied"
         assert "rejected" in content(messages[1])["reason"]
@@ -221,8 +219,9 @@ def test_without_the_kept_answers_a_call_that_ran_is_refused(tmp_path: Path) -> 
         again = process(SECOND, store, "[]")
         assert again["done"] == done
         assert content(again["messages"][0])["error"] == "already_ran"
-    assert content(again["messages"][1])["error"] == "already_ran" or "already ran" in (
-        content(again["messages"][1])["reason"]
+    assert (
+        content(again["messages"][1])["error"] == "already_ran"
+        or "already ran" in (content(again["messages"][1])["reason"])
     )
 
 

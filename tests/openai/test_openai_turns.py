@@ -299,7 +299,11 @@ async def test_T36_a_denied_a_failing_and_a_pending_call_leave_their_siblings_al
             await run_tool_calls(guard, turn, [tools.transfer, slow], pause="raise")
         waiting = raised.value
         assert [call.call_id for call in waiting.pending] == ["c1", "c4"]
-        assert [content(message).get("error", "") for message in waiting.messages if message["tool_call_id"] != "c3"] == [
+        assert [
+            content(message).get("error", "")
+            for message in waiting.messages
+            if message["tool_call_id"] != "c3"
+        ] == [
             "denied",
             "tool_failed",
             "tool_failed",
@@ -307,7 +311,9 @@ async def test_T36_a_denied_a_failing_and_a_pending_call_leave_their_siblings_al
         assert done == [("C", 10, "")]
         approve(guard, waiting.pending[0].approval_id)
         with pytest.raises(ToolCallsPending) as again:
-            await run_tool_calls(guard, turn, [tools.transfer, slow], pause="raise", answered=waiting.messages)
+            await run_tool_calls(
+                guard, turn, [tools.transfer, slow], pause="raise", answered=waiting.messages
+            )
         assert [call.call_id for call in again.value.pending] == ["c4"]
     assert done == [("C", 10, ""), ("A", 2000, "")]
 
@@ -354,18 +360,24 @@ async def test_results_are_text_or_json_bounded_and_redacted(guard: Guard) -> No
         "object": {"x": object()},
         "cycle": loop,
         "long": "y" * 500,
-        "iban": {"iban": "DE89", "name": "Ana"},
     }
 
     @guard.tool("files.read")
     def read(key: str) -> Any:
         return values[key]
 
-    turn = chat_turn(*(chat_call("read", {"key": key}, f"id-{key}") for key in values))
+    @guard.tool("accounts.read")
+    def account() -> Any:
+        return {"iban": "DE89", "name": "Ana"}
+
+    turn = chat_turn(
+        chat_call("account", {}, "id-iban"),
+        *(chat_call("read", {"key": key}, f"id-{key}") for key in values),
+    )
     async with acting(guard) as session:
         found = {
             message["tool_call_id"][3:]: message["content"]
-            for message in await run_tool_calls(guard, turn, [read], limit=100)
+            for message in await run_tool_calls(guard, turn, [read, account], limit=100)
         }
         seen = [entry.content for entry in session.observations]
     assert found["text"] == "plain"

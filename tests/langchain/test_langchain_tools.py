@@ -1,0 +1,610 @@
+"""Guarded tools: still proper LangChain tools, with the guard before what they do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import pytest
+from agentguard import AgentIdentity, ApprovalPending, ConfigurationError, Guard, ToolCallDenied
+from agentguard_langchain import guard_tools
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForToolRun
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import (
+    BaseTool,
+    InjectedToolArg,
+    InjectedToolCallId,
+    StructuredTool,
+    Tool,
+    ToolException,
+    tool,
+)
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import InjectedState, InjectedStore, ToolNode, ToolRuntime
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
+from pydantic import BaseModel, Field
+
+from tests.langchain.drive import AGENT, POLICY, call, events, said, snapshot
+
+ran: list[tuple[Any, ...]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> Iterator[None]:
+    ran.clear()
+    yield
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    with Guard(snapshot=snapshot(), store="memory:") as made:
+        yield made
+
+
+@tool
+def transfer(payee: str, amount: int = 1, note: str = "") -> str:
+    """Pay somebody."""
+    ran.append((payee, amount, note))
+    return f"paid {amount} to {payee}"
+
+
+@tool
+async def atransfer(payee: str, amount: int = 1, note: str = "") -> str:
+    """Pay somebody, asynchronously."""
+    ran.append((payee, amount, note))
+    return f"paid {amount} to {payee}"
+
+
+@tool(response_format="content_and_artifact")
+def report(rows: int) -> tuple[str, dict[str, Any]]:
+    """Make a report."""
+    return "a report", {"rows": rows, "iban": "DE00"}
+
+
+class PayInput(BaseModel):
+    payee: str
+    amount: int = Field(default=1, alias="sum", le=100_000)
+
+    model_config = {"populate_by_name": True}
+
+
+class Pay(BaseTool):
+    name: str = "pay"
+    description: str = "Pay somebody."
+    args_schema: type[BaseModel] = PayInput
+    currency: str = "EUR"
+
+    def _run(self, payee: str, amount: int = 1, run_manager: CallbackManagerForToolRun | None = None) -> str:
+        ran.append((payee, amount, self.currency, run_manager is not None))
+        return f"paid {amount} {self.currency}"
+
+
+class APay(Pay):
+    name: str = "apay"
+
+    async def _arun(self, payee: str, amount: int = 1, **kwargs: Any) -> str:
+        ran.append(("async", payee, amount))
+        return f"paid {amount} later"
+
+
+def one(guard: Guard, what: Any, **options: Any) -> Any:
+    options.setdefault("agent", AGENT)
+    return guard_tools(guard, [what], **options)[0]
+
+
+def message(answer: Any) -> ToolMessage:
+    assert isinstance(answer, ToolMessage)
+    return answer
+
+
+# -- what a tool is stays
+
+
+@pytest.mark.parametrize("kind", [transfer, atransfer, report, Pay(), APay()], ids=lambda t: t.name)
+def test_a_guarded_tool_looks_like_its_tool(guard: Guard, kind: BaseTool) -> None:
+    """Name, description, schema, type and extra fields stay, and the original is untouched."""
+    before = dict(vars(kind))
+    found = one(guard, kind)
+    assert isinstance(found, type(kind))
+    assert type(found).__name__ == type(kind).__name__
+    assert (found.name, found.description, found.args) == (kind.name, kind.description, kind.args)
+    assert found.tool_call_schema.model_json_schema() == kind.tool_call_schema.model_json_schema()
+    assert found.response_format == kind.response_format
+    assert {name: vars(kind)[name] for name in before} == before
+    assert type(kind)._run is not type(found)._run
+
+
+def test_guarding_twice_changes_nothing(guard: Guard) -> None:
+    """A guarded tool is passed through; another guard's is refused."""
+    found = one(guard, transfer)
+    assert one(guard, found) is found
+    with (
+        Guard(snapshot=snapshot(), store="memory:") as other,
+        pytest.raises(ConfigurationError, match="another guard"),
+    ):
+        guard_tools(other, [found])
+
+
+def test_two_tools_of_one_name_are_refused(guard: Guard) -> None:
+    """A name that policies speak of means one tool."""
+
+    @tool("transfer")
+    def impostor(payee: str) -> str:
+        """Another tool."""
+        return payee
+
+    guard_tools(guard, [transfer])
+    with pytest.raises(ConfigurationError, match="two tools are called `transfer`"):
+        guard_tools(guard, [impostor])
+
+
+# -- decisions
+
+
+async def _both(found: BaseTool, given: Any) -> list[Any]:
+    return [await asyncio.to_thread(found.invoke, given), await found.ainvoke(given)]
+
+
+@pytest.mark.parametrize("kind", [transfer, Pay(), APay()], ids=lambda t: t.name)
+async def test_an_allowed_call_runs_and_is_recorded(guard: Guard, kind: BaseTool) -> None:
+    """One decision and one outcome for each call, synchronous or not."""
+    answers = await _both(one(guard, kind), call(kind.name, {"payee": "ACME"}))
+    assert [message(answer).status for answer in answers] == ["success", "success"]
+    assert len(ran) == 2
+    assert [event["type"] for event in events(guard)] == ["decision", "outcome"] * 2
+
+
+async def test_an_asynchronous_tool_stays_asynchronous(guard: Guard) -> None:
+    """A coroutine is awaited; there is still no synchronous version of it."""
+    found = one(guard, atransfer)
+    assert message(await found.ainvoke(call("atransfer", {"payee": "A"}))).content == "paid 1 to A"
+    with pytest.raises(NotImplementedError):
+        found.invoke(call("atransfer", {"payee": "A"}))
+
+
+@pytest.mark.parametrize("kind", [transfer, Pay(), APay()], ids=lambda t: t.name)
+async def test_a_denial_is_a_tool_message(guard: Guard, kind: BaseTool) -> None:
+    """With a tool call the model gets an answer: which rule, why, and what would help."""
+    for answer in await _both(one(guard, kind), call(kind.name, {"payee": "EVIL"}, "call_9")):
+        answer = message(answer)
+        assert (answer.status, answer.tool_call_id) == ("error", "call_9")
+        found = said(answer)
+        assert found["rule"] == "payments/evil"
+        assert found["reason"] == "this payee is blocked"
+        assert found["remedy"] == "by_exception"
+        assert found["decision"] in {event["id"] for event in events(guard, "decision")}
+        assert answer.artifact == {"agentguard": found}
+    assert not ran
+
+
+async def test_a_denial_outside_of_a_tool_call_is_a_tool_exception(guard: Guard) -> None:
+    """As LangChain's own errors are."""
+    found = one(guard, transfer)
+    with pytest.raises(ToolException, match="payments/evil"):
+        found.invoke({"payee": "EVIL"})
+    with pytest.raises(ToolException, match="payments/evil"):
+        await found.ainvoke({"payee": "EVIL"})
+    assert not ran
+
+
+@pytest.mark.parametrize(
+    ("handler", "wanted"),
+    [
+        ("said no", "said no"),
+        (lambda error: "H " + type(error).__name__, "H Refused"),
+        (True, "payments/evil"),
+    ],
+)
+def test_handle_tool_error_handles_denials_too(guard: Guard, handler: Any, wanted: str) -> None:
+    """A denial is an error of the tool to whoever handles these."""
+    found = one(guard, transfer.model_copy(update={"handle_tool_error": handler}))
+    assert wanted in found.invoke({"payee": "EVIL"})
+    answer = message(found.invoke(call("transfer", {"payee": "EVIL"})))
+    assert answer.status == "error"
+    assert wanted in str(answer.content)
+
+
+def test_the_decision_sees_validated_arguments_with_defaults(guard: Guard) -> None:
+    """What pydantic made of the model's words is decided on, under the names of the fields."""
+    found = one(guard, Pay(), pause="raise")
+    with pytest.raises(ApprovalPending) as pending:
+        found.invoke(call("pay", {"payee": "A", "sum": "5000"}))
+    asked = guard.approval(pending.value.approval_id)
+    assert asked.arguments == b'{"amount":5000,"payee":"A"}'
+    assert not ran
+
+
+def test_T29_invalid_arguments_are_refused_by_langchain_and_recorded(guard: Guard) -> None:
+    """LangChain's own validation answers in its own words, and the record says that nothing ran."""
+    with pytest.raises(ValueError, match="amount"):
+        one(guard, transfer).invoke(call("transfer", {"payee": "A", "amount": "lots"}))
+    (event,) = events(guard)
+    assert event["decision"]["matched"][0]["rule_id"] == "arguments"
+    assert not ran
+
+
+def test_constraints_rewrite_what_runs(guard: Guard) -> None:
+    """The tool gets the constrained value."""
+    one(guard, transfer).invoke(call("transfer", {"payee": "A", "note": "abcdefgh"}))
+    assert ran == [("A", 1, "abcde")]
+
+
+def test_what_a_constraint_writes_fits_the_schema() -> None:
+    """A rewrite that breaks the tool's schema is a denial, also where only the schema knows the limit."""
+    rewrite = {
+        "policy": "p",
+        "owner": "o",
+        "tools": ["pay"],
+        "rules": [
+            {"id": "ok", "effect": "allow"},
+            {"id": "more", "effect": "constrain", "set": {"args.amount": "999999"}},
+        ],
+    }
+    with Guard(snapshot=snapshot(rewrite), store="memory:") as guard:
+        answer = message(one(guard, Pay()).invoke(call("pay", {"payee": "A"})))
+    assert said(answer)["rule"] == "agentguard/constraint"
+    assert not ran
+
+
+def test_T03_the_tool_runs_with_a_copy(guard: Guard) -> None:
+    """What a caller keeps and changes while the tool runs is not what runs."""
+    kept = {"rows": [1]}
+
+    @tool
+    def total(data: dict[str, Any]) -> int:
+        """Add up."""
+        kept["rows"].append(1000)
+        return sum(data["rows"])
+
+    assert one(guard, total).invoke({"data": kept}) == 1
+
+
+def test_redaction_reaches_content_artifact_and_callbacks() -> None:
+    """T37: a masked value is in no part of the result, and not in what callbacks are given."""
+    rule = {
+        "policy": "p",
+        "owner": "o",
+        "tools": ["report"],
+        "rules": [{"id": "ok", "effect": "allow", "redact_result": ["$.iban"]}],
+    }
+    seen: list[str] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_tool_end(self, output: Any, **kwargs: Any) -> None:
+            seen.append(repr(output))
+
+    with Guard(snapshot=snapshot(rule), store="memory:") as guard:
+        answer = message(one(guard, report).invoke(call("report", {"rows": 3}), {"callbacks": [Tracer()]}))
+    assert answer.artifact == {"rows": 3, "iban": "[redacted by policy]"}
+    assert "DE00" not in repr(answer) + "".join(seen)
+    assert len(seen) == 1
+
+
+def test_content_and_artifact_stay_apart(guard: Guard) -> None:
+    """A guarded tool returns both, as before."""
+    answer = message(one(guard, report).invoke(call("report", {"rows": 3})))
+    assert (answer.content, answer.artifact) == ("a report", {"rows": 3, "iban": "DE00"})
+    assert one(guard, report).invoke({"rows": 3}) == "a report"
+
+
+def test_a_tools_own_error_stays_its_own(guard: Guard) -> None:
+    """T37: it is recorded as a failure by its class, and raised or handled as without a guard."""
+
+    @tool
+    def breaks() -> str:
+        """Break."""
+        raise ToolException("secret-123")
+
+    found = one(guard, breaks)
+    with pytest.raises(ToolException, match="secret-123"):
+        found.invoke({})
+    handled = one(guard, breaks.model_copy(update={"handle_tool_error": "sorry"}))
+    assert message(handled.invoke(call("breaks", {}))).content == "sorry"
+    outcomes = events(guard, "outcome")
+    assert [(event["status"], event["error"]) for event in outcomes] == [("failed", "ToolException")] * 2
+    assert "secret-123" not in repr(outcomes)
+
+
+# -- who
+
+
+def test_T34_without_a_session_a_call_is_denied(guard: Guard) -> None:
+    """No identity, no call; never the identity of before."""
+    found = guard_tools(guard, [transfer])[0]
+    with guard.session(agent=AGENT):
+        assert message(found.invoke(call("transfer", {"payee": "A"}))).status == "success"
+    answer = message(found.invoke(call("transfer", {"payee": "A"})))
+    assert said(answer)["rule"] == "agentguard/identity"
+    assert len(ran) == 1
+
+
+def test_the_session_of_the_context_acts(guard: Guard) -> None:
+    """A session that was entered says who acts."""
+    found = guard_tools(guard, [transfer])[0]
+    with guard.session(agent=AgentIdentity("intern")):
+        answer = message(found.invoke(call("transfer", {"payee": "A"})))
+    assert said(answer)["rule"] == "agentguard/default"
+
+
+# -- one call
+
+
+def test_a_decorated_function_in_a_guarded_tool_is_one_call(guard: Guard) -> None:
+    """Its policy name, facts and scopes are adopted, defaults included; there is one decision."""
+
+    @guard.tool("payments.transfer", secrets=["payments:write"], facts={"writes": True})
+    def pay(payee: str, amount: int = 3, note: str = "") -> str:
+        """Pay."""
+        ran.append((payee, amount, note))
+        return "paid"
+
+    found = one(guard, StructuredTool.from_function(pay))
+    assert found.name == "pay"
+    assert message(found.invoke(call("pay", {"payee": "A"}))).content == "paid"
+    assert ran == [("A", 3, "")]
+    assert [event["type"] for event in events(guard)] == ["decision", "outcome"]
+    decision = events(guard, "decision")[0]
+    assert (decision["tool"], decision["secrets"]) == ("payments.transfer", ["payments:write"])
+    assert decision["call_id"] == "call_1"
+
+
+async def test_a_decorated_coroutine_in_a_guarded_tool_is_one_call(guard: Guard) -> None:
+    """The same, asynchronously."""
+
+    @guard.tool("payments.transfer")
+    async def pay(payee: str, amount: int = 3) -> str:
+        """Pay."""
+        return "paid"
+
+    await one(guard, tool(pay)).ainvoke(call("pay", {"payee": "A"}))
+    assert [event["tool"] for event in events(guard, "decision")] == ["payments.transfer"]
+
+
+# -- trap 15: what is injected
+
+
+@tool
+def everything(
+    x: int,
+    secret: Annotated[str, InjectedToolArg],
+    state: Annotated[dict[str, Any], InjectedState],
+    store: Annotated[BaseStore, InjectedStore],
+    id: Annotated[str, InjectedToolCallId],
+    runtime: ToolRuntime,
+    config: RunnableConfig,
+    y: int = 2,
+) -> str:
+    """Take everything that can be injected."""
+    ran.append(
+        (x, y, secret, "messages" in state, store is not None, id, runtime.tool_call_id, "tags" in config)
+    )
+    return "ok"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_trap_15_injected_arguments_are_no_arguments(guard: Guard, asynchronous: bool) -> None:
+    """State, store, runtime, config and ids reach the tool and stay out of the request."""
+    requests: list[Any] = []
+
+    def spy(request: Any, names: frozenset[str]) -> dict[str, Any]:
+        requests.append(dict(request.args))
+        return {}
+
+    with Guard(snapshot=snapshot(POLICY_HISTORY), store="memory:", facts=[spy]) as watched:
+        secretive = everything.func
+        assert secretive is not None
+        found = one(watched, everything)
+        runtime: Any = ToolRuntime(
+            state={"messages": []},
+            context=None,
+            config={},
+            stream_writer=lambda _: None,
+            tool_call_id="c-7",
+            store=InMemoryStore(),
+        )
+        given = {
+            "x": 1,
+            "secret": "s3cret",
+            "state": {"messages": []},
+            "store": InMemoryStore(),
+            "runtime": runtime,
+        }
+        if asynchronous:
+            answer = await found.ainvoke(call("everything", given, "c-7"))
+        else:
+            answer = found.invoke(call("everything", given, "c-7"))
+    assert message(answer).content == "ok"
+    assert ran == [(1, 2, "s3cret", True, True, "c-7", "c-7", True)]
+    assert requests == [{"x": 1, "y": 2}]
+
+
+POLICY_HISTORY: dict[str, Any] = {
+    "policy": "p",
+    "owner": "o",
+    "tools": ["*"],
+    "rules": [
+        {"id": "ok", "effect": "allow"},
+        {"id": "ctx", "effect": "deny", "when": 'has(context.stop) && context.stop == "yes"'},
+    ],
+}
+
+
+def test_trap_15_in_a_graph(guard: Guard) -> None:
+    """ToolNode injects into a guarded tool as into any other."""
+
+    @tool
+    def peek(x: int, state: Annotated[dict[str, Any], InjectedState], runtime: ToolRuntime) -> str:
+        """Look at the state."""
+        return f"{x} {len(state['messages'])} {runtime.tool_call_id}"
+
+    answer = _node(ToolNode(guard_tools(guard, [peek], agent=AGENT)), call("peek", {"x": 4}, "c-3"))
+    assert answer.content == "4 1 c-3"
+
+
+def test_a_single_input_tool_takes_text(guard: Guard) -> None:
+    """A bare string is the tool's one argument, under its name."""
+    blocked = {
+        "policy": "p",
+        "owner": "o",
+        "tools": ["look"],
+        "rules": [
+            {"id": "ok", "effect": "allow"},
+            {"id": "no", "effect": "deny", "when": 'args.query == "bad"', "reason": "bad words"},
+        ],
+    }
+
+    def look(query: str) -> str:
+        return f"found {query}"
+
+    with Guard(snapshot=snapshot(blocked), store="memory:") as strictly:
+        found = one(strictly, Tool("look", look, "Look it up."))
+        assert found.invoke("good") == "found good"
+        with pytest.raises(ToolException, match="bad words"):
+            found.invoke("bad")
+
+
+def test_a_tool_with_a_json_schema_is_guarded(guard: Guard) -> None:
+    """As tools from MCP servers are; an argument called as LangChain calls its own stays visible."""
+    schema = {
+        "type": "object",
+        "properties": {"payee": {"type": "string"}, "callbacks": {"type": "string"}},
+        "required": ["payee"],
+    }
+
+    def pay(**arguments: Any) -> str:
+        ran.append(tuple(arguments.items()))
+        return "ok"
+
+    made = StructuredTool(name="remote", description="Pay.", args_schema=schema, func=pay)
+    assert message(one(guard, made).invoke(call("remote", {"payee": "A"}))).status == "success"
+    assert message(one(guard, made).invoke(call("remote", {"payee": "EVIL"}))).status == "error"
+    assert ran == [(("payee", "A"),)]
+
+
+# -- trap 2, trap 16
+
+
+def _node(node: ToolNode, *calls: dict[str, Any]) -> ToolMessage:
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("tools", node)
+    graph.add_edge(START, "tools")
+    graph.add_edge("tools", END)
+    state = graph.compile().invoke({"messages": [AIMessage("", tool_calls=list(calls))]})
+    return message(state["messages"][-1])
+
+
+def test_trap_2_a_tool_node_handles_errors_as_before(guard: Guard) -> None:
+    """Guarded tools leave the node's own error handling as it is: which errors, and in which words."""
+
+    @tool
+    def breaks(kind: str) -> str:
+        """Break."""
+        raise ValueError("v") if kind == "value" else TypeError("t")
+
+    def only_values(error: ValueError) -> str:
+        return f"handled {error}"
+
+    for tools in ([breaks], guard_tools(guard, [breaks], agent=AGENT)):
+        node = ToolNode(tools, handle_tool_errors=only_values)
+        assert _node(node, call("breaks", {"kind": "value"})).content == "handled v"
+        with pytest.raises(TypeError, match="t"):
+            _node(node, call("breaks", {"kind": "type"}))
+        invalid = _node(ToolNode(tools), call("breaks", {}))
+        assert "Field required" in str(invalid.content)
+
+
+def _function(found: Any) -> Callable[..., Any]:
+    function = found.func
+    assert function is not None
+    return function  # type: ignore[no-any-return]
+
+
+def test_trap_16_ways_around_a_guarded_tool(guard: Guard) -> None:
+    """T32: `func`, `_run` and `run` of a guarded tool are guarded too; a kept original can only be listed."""
+    found = one(guard, transfer)
+    with pytest.raises(ToolCallDenied, match="around the guard"):
+        _function(found)(payee="EVIL")
+    with pytest.raises(ToolException, match="payments/evil"):
+        found._run(payee="EVIL", config={})
+    with pytest.raises(ToolException, match="payments/evil"):
+        found.run({"payee": "EVIL"})
+    with pytest.raises(ToolException, match="payments/evil"):
+        found.invoke({"payee": "EVIL"})
+    assert not hasattr(_function(found), "__wrapped__")
+    assert not ran
+    assert transfer.invoke({"payee": "EVIL"}) == "paid 1 to EVIL"
+
+
+async def test_trap_16_the_coroutine_of_a_guarded_tool(guard: Guard) -> None:
+    """The same for asynchronous tools."""
+    found = one(guard, atransfer)
+    with pytest.raises(ToolCallDenied, match="around the guard"):
+        await found.coroutine(payee="EVIL")
+    with pytest.raises(ToolException, match="payments/evil"):
+        await found._arun(payee="EVIL", config={})
+    assert not ran
+
+
+# -- T33: framework features
+
+
+async def test_T33_batch_stream_and_threads(guard: Guard) -> None:
+    """`batch`, `abatch`, `stream` and thread pools go through the guard, each call once."""
+    found = one(guard, transfer)
+    good, bad = call("transfer", {"payee": "A"}, "a"), call("transfer", {"payee": "EVIL"}, "b")
+    for answers in (found.batch([good, bad]), await found.abatch([good, bad])):
+        assert [answer.status for answer in answers] == ["success", "error"]
+    assert [chunk.status for chunk in found.stream(bad)] == ["error"]
+    assert len(ran) == 2
+    assert len(events(guard, "decision")) == 5
+
+
+def test_T33_each_retry_is_a_call_of_its_own(guard: Guard) -> None:
+    """What a framework retries is decided again, and recorded again."""
+    tries: list[int] = []
+
+    @tool
+    def flaky() -> str:
+        """Fail twice."""
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError
+        return "ok"
+
+    found = one(guard, flaky).with_retry(stop_after_attempt=3, wait_exponential_jitter=False)
+    assert found.invoke(call("flaky", {})).content == "ok"
+    assert [event["status"] for event in events(guard, "outcome")] == ["failed", "failed", "succeeded"]
+
+
+def test_T33_callbacks_still_work(guard: Guard) -> None:
+    """Callbacks see the call and its end once, also that of a denied one."""
+    seen: list[str] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_tool_start(self, *args: Any, **kwargs: Any) -> None:
+            seen.append("start")
+
+        def on_tool_end(self, *args: Any, **kwargs: Any) -> None:
+            seen.append("end")
+
+        def on_tool_error(self, *args: Any, **kwargs: Any) -> None:
+            seen.append("error")
+
+    found = one(guard, transfer)
+    found.invoke(call("transfer", {"payee": "A"}), {"callbacks": [Tracer()]})
+    found.invoke(call("transfer", {"payee": "EVIL"}), {"callbacks": [Tracer()]})
+    assert seen == ["start", "end", "start", "error"]
+
+
+def test_registration_is_the_same_in_every_process(guard: Guard) -> None:
+    """A tool's digest covers its schema, words and code, and nothing that differs by process."""
+    digest = guard.tools["transfer"].digest if guard_tools(guard, [transfer]) else ""
+    with Guard(snapshot=snapshot(POLICY), store="memory:") as other:
+        guard_tools(other, [transfer])
+        assert other.tools["transfer"].digest == digest
+        changed = transfer.model_copy(update={"description": "Pay anybody."})
+        guard_tools(other, [changed])
+        assert other.tools["transfer"].digest != digest
