@@ -77,7 +77,7 @@ def test_the_adapter_lines_run(here: Path) -> None:
             "BILLING": agent,
             "transfer": transfer,
             "messages": [],
-            "response": {"choices": [{"message": message}]},
+            "response": {"choices": [{"finish_reason": "tool_calls", "message": message}]},
         }
         body = "".join(f"    {line}\n" for line in blocks("python")[1].splitlines())
         code = f"async def main():\n    global agent, messages\n{body}"

@@ -195,16 +195,21 @@ def misfit(tool: BaseTool, parameters: Parameters, given: Any) -> tuple[str, boo
     schema = tool.tool_call_schema
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return None
-    known = {*parameters.visible, *parameters.injected}
-    aliases = [field.validation_alias or field.alias for field in schema.model_fields.values()]
-    known.update(alias for alias in aliases if isinstance(alias, str))
-    plain = all(alias is None or isinstance(alias, str) for alias in aliases)
-    own = {str(name): value for name, value in given.items() if not isinstance(value, _INJECTED_KINDS)}
-    unknown = sorted(set(own) - known)
-    if unknown and plain and schema.model_config.get("extra") != "allow":
+    whole = tool.args_schema
+    fields = whole.model_fields if isinstance(whole, type) and issubclass(whole, BaseModel) else {}
+    aliases = {name: field.validation_alias or field.alias for name, field in fields.items()}
+    names = {alias: name for name, alias in aliases.items() if isinstance(alias, str)}
+    own = {
+        names.get(str(name), str(name)): value
+        for name, value in given.items()
+        if name not in parameters.injected and not isinstance(value, _INJECTED_KINDS)
+    }
+    simple = all(alias is None or isinstance(alias, str) for alias in aliases.values())
+    unknown = sorted(set(own) - set(parameters.visible))
+    if unknown and simple and schema.model_config.get("extra") != "allow":
         return f"got an unexpected argument `{unknown[0][:80]}`", False
     try:
-        schema.model_validate({name: value for name, value in own.items() if name not in parameters.injected})
+        schema.model_validate(own, by_alias=True, by_name=True)
     except ValidationError as error:
         first = error.errors()[0]
         return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['type']}", True

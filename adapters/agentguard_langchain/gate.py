@@ -17,7 +17,7 @@ from agentguard import Approval, ApprovalPending, Guard, OutcomeUnknown, Session
 from agentguard_langchain.answers import Resolver, hear, question
 from agentguard_langchain.arguments import Parameters
 from agentguard_langchain.denial import Refused, refusal
-from agentguard_langchain.moment import Moment, moment, unread_answer
+from agentguard_langchain.moment import Moment, moment, use_up_answers
 from agentguard_langchain.repeats import Done, outputs_of
 from agentguard_langchain.sessions import Sessions
 
@@ -195,9 +195,7 @@ class Calling:
     def approved(self, approval: Approval) -> None:
         """Take the answers that were for the guard: the tool's own questions must not get them."""
         if self.pause == "interrupt" and self.gate.alone:
-            while unread_answer(self.taken):
-                interrupt({"approval_id": approval.id})
-                self.taken += 1
+            use_up_answers(self.taken)
 
     def may_pause(self, pending: ApprovalPending) -> str | None:
         """Why the question has to be withdrawn, if so; raises where the pause is somebody else's."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph.config import get_config
+from langgraph.types import interrupt
 
-__all__ = ["Moment", "moment", "unread_answer"]
+__all__ = ["Moment", "moment", "use_up_answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ def moment(config: Mapping[str, Any] | None = None) -> Moment:
     )
 
 
-def unread_answer(taken: int) -> bool:
-    """Whether the next `interrupt()` of this task, after `taken` of them, returns at once with an answer."""
+def use_up_answers(taken: int) -> None:
+    """Take the answers that wait for this task, after `taken` of them were, so that nobody else gets them."""
     pad = _configurable(None).get("__pregel_scratchpad")
     if pad is None:
-        return False
-    return len(pad.resume) > taken or pad.get_null_resume(False) is not None
+        return
+    for _ in range(taken, len(pad.resume)):
+        interrupt(None)  # returns at once: its answer is there
+    pad.get_null_resume(True)
 
 
 def _configurable(config: Mapping[str, Any] | None) -> Mapping[str, Any]:

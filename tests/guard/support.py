@@ -16,7 +16,12 @@ from agentguard.stepup.model import Approval
 START = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
 AGENT = AgentIdentity("billing", owner="owen", tags=["prod"], role="billing")
 PEOPLE = StaticDirectory(
-    {"ana": {"groups": ["finance"]}, "bob": {"groups": ["finance"]}, "ben": {}, "owen": {"groups": ["finance"]}},
+    {
+        "ana": {"groups": ["finance"]},
+        "bob": {"groups": ["finance"]},
+        "ben": {},
+        "owen": {"groups": ["finance"]},
+    },
     {"finance": {}},
 )
 APPROVAL = {"reviewers": ["group:finance"], "expires_in": "10m", "local": True}
@@ -65,7 +70,9 @@ class FakeClock:
 
 def rules(*found: dict[str, Any], tools: str = "*", name: str = "bank") -> Snapshot:
     """A snapshot of one policy."""
-    return Snapshot.from_documents([{"policy": name, "owner": "secops", "tools": [tools], "rules": list(found)}])
+    return Snapshot.from_documents(
+        [{"policy": name, "owner": "secops", "tools": [tools], "rules": list(found)}]
+    )
 
 
 def make_guard(*found: dict[str, Any], **options: Any) -> Guard:
@@ -76,7 +83,9 @@ def make_guard(*found: dict[str, Any], **options: Any) -> Guard:
     return Guard(**options)
 
 
-def bank(guard: Guard, way: Way = "sync", name: str = "bank.transfer", **options: Any) -> tuple[Any, list[Any]]:
+def bank(
+    guard: Guard, way: Way = "sync", name: str = "bank.transfer", **options: Any
+) -> tuple[Any, list[Any]]:
     """A guarded transfer that is called without `await` either way, and the list of what really ran."""
     ran: list[Any] = []
     if way == "sync":
@@ -111,7 +120,9 @@ def events(guard: Guard, *types: str) -> list[dict[str, Any]]:
     """What the ledger says, without the loading of policies."""
     guard.flush()
     found = [json.loads(event.leaf) for event in guard.store.events(guard.tenant)]
-    return [event for event in found if (event["type"] in types if types else event["type"] != "policy.loaded")]
+    return [
+        event for event in found if (event["type"] in types if types else event["type"] != "policy.loaded")
+    ]
 
 
 def types_of(guard: Guard) -> list[str]:
@@ -128,7 +139,13 @@ def answer(
 ) -> Approval:
     """Ana votes, by a login unless told otherwise."""
     digest = guard.approval(approval_id).digest
-    given: dict[str, Any] = {"subject": "ana", "assurance": "login", "digest": digest, "verdict": verdict, **more}
+    given: dict[str, Any] = {
+        "subject": "ana",
+        "assurance": "login",
+        "digest": digest,
+        "verdict": verdict,
+        **more,
+    }
     return guard.vote(approval_id, Answer(**given))
 
 

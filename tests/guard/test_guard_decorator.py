@@ -308,7 +308,11 @@ def test_streams_are_guarded_before_their_first_item() -> None:
         assert not started
         stream = talk("ana")
         assert not events(guard, "outcome")
-        assert [next(stream), stream.send("x"), stream.throw(KeyError("x"))] == ["hello", "you said x", "caught"]
+        assert [next(stream), stream.send("x"), stream.throw(KeyError("x"))] == [
+            "hello",
+            "you said x",
+            "caught",
+        ]
         with pytest.raises(StopIteration) as end:
             next(stream)
         assert end.value.value == "bye"

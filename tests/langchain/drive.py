@@ -1,4 +1,4 @@
-"""What the LangChain tests share: LangChain's own fake model, an agent on it, and one call through each way in."""
+"""What the LangChain tests share: LangChain's own fake model, an agent on it, one call through each way in."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentguard import AgentIdentity, Guard, Snapshot
-from agentguard_langchain import GuardMiddleware, guard_tools
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool as as_tool
 from langgraph.checkpoint.memory import InMemorySaver
+
+from agentguard import AgentIdentity, Guard, Snapshot
+from agentguard_langchain import GuardMiddleware, guard_tools
 
 Verdict = Literal["ran", "denied", "pending"]
 Event = dict[str, Any]

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
-from agentguard import AgentIdentity, ApprovalPending, ConfigurationError, Guard, ToolCallDenied
-from agentguard_langchain import guard_tools
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForToolRun
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -27,6 +25,8 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel, Field
 
+from agentguard import AgentIdentity, ApprovalPending, ConfigurationError, Guard, ToolCallDenied
+from agentguard_langchain import guard_tools
 from tests.langchain.drive import AGENT, POLICY, call, events, said, snapshot
 
 ran: list[tuple[Any, ...]] = []
