@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 import types
@@ -45,6 +44,7 @@ from agentguard.tools import (
     ToolFacts,
     annotated_classes,
     definition_digest,
+    signature_text,
     tool_name,
 )
 
@@ -65,7 +65,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger("agentguard")
 _CHANNEL_QUEUE: Final = 1_000
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 _guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 
@@ -298,7 +297,7 @@ class Guard:
                 hidden.add(str(first))
             binder = Binder(signature, hidden)
             classes = annotated_classes(run)
-            described.setdefault("signature", _ADDRESS.sub("", str(signature)))
+            described.setdefault("signature", signature_text(signature))
             described.setdefault("doc", inspect.getdoc(run) or "")
             described.setdefault("of", f"{run.__module__}:{getattr(run, '__qualname__', '')}")
         tool = Tool(

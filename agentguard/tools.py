@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import hashlib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +19,10 @@ from agentguard.canonical import class_name, digest, encode
 from agentguard.decision import plain
 from agentguard.errors import ArgumentsError, ConfigurationError
 
-__all__ = ["ArgumentCheck", "Binder", "Tool", "ToolFacts", "definition_digest", "tool_name"]
+__all__ = ["ArgumentCheck", "Binder", "Tool", "ToolFacts", "definition_digest", "signature_text", "tool_name"]
 
 _NAME_LIMIT: Final = 200
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class ToolFacts(BaseModel):
@@ -243,6 +245,25 @@ def definition_digest(name: str, definition: Mapping[str, Any], code: object = N
     """
     head = encode({"v": 1, "name": name, "definition": plain(definition)})
     return digest(head + _code_bytes(code))
+
+
+def signature_text(signature: inspect.Signature) -> str:
+    """A signature as text that is the same in every process: no addresses, sets in order."""
+    parts = [
+        f"{p.kind.name} {p.name}: {_stable(p.annotation)} = {_stable(p.default)}"
+        for p in signature.parameters.values()
+    ]
+    return f"({', '.join(parts)}) -> {_stable(signature.return_annotation)}"
+
+
+def _stable(value: object) -> str:
+    if isinstance(value, (set, frozenset)):
+        return f"{type(value).__name__}({sorted(map(_stable, value))})"
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__}({[_stable(item) for item in value]})"
+    if isinstance(value, dict):
+        return f"{type(value).__name__}({[(_stable(key), _stable(item)) for key, item in value.items()]})"
+    return _ADDRESS.sub("", repr(value))
 
 
 def _code_bytes(code: object) -> bytes:

@@ -41,7 +41,7 @@ POLICY = {
 def ask(approval: Approval) -> Answer:
     """Stands for a person; what runs later is exactly what this approval shows."""
     print(f"  asked:  may `{approval.tool}` run for {approval.principal}? yes")
-    return Answer(subject="ben", verdict="approve", digest=approval.digest)
+    return Answer(subject="ben", verdict="approve", digest=approval.digest, assurance="resolver")
 
 
 guard = Guard(snapshot=Snapshot.from_documents([POLICY]), store="memory:", channels=[CallbackChannel(ask)])

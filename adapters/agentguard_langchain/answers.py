@@ -58,14 +58,18 @@ def hear(
 ) -> str | None:
     """Take what came back; returns why the call is given up, if it is.
 
-    Where one task asks several questions (`alone` is false), LangGraph hands answers out by position, which
-    is not sound: there only an answer that names the approval is about it.
+    An answer that names an approval (`approval_id`) is about that one. Where one task asks several questions
+    (`alone` is false), LangGraph hands answers out by position, which is not sound: there one that names none
+    only wakes.
     """
     named = _names(answer)
-    if approval_id not in named and (named or not alone):
-        log.info("an answer that does not name approval `%s` only woke its call", approval_id)
+    if len(named) > 1 or not (named or alone):
+        log.info("an answer that does not name one approval only woke the call of `%s`", approval_id)
         return None
+    about = named.pop() if named else approval_id
     if _kind(answer) in ("edit", "respond"):
+        if about != approval_id:
+            return None
         guard.withdraw(approval_id, "a reviewer wanted another call")
         return (
             "the reviewer wants another call instead: that is a new proposal, so nothing was run; "
@@ -73,19 +77,19 @@ def hear(
         )
     if resolver is None:
         return None
-    approval = guard.approval(approval_id)
     try:
+        approval = guard.approval(about)
         found = resolver(answer, approval)
         if inspect.isawaitable(found):
             raise ConfigurationError("a resolver must be a plain function")
         if found is not None:
             if found.assurance != "signed":
                 found = replace(found, assurance="resolver")
-            guard.vote(approval_id, found)
+            guard.vote(about, found)
     except AgentGuardError as error:
-        log.warning("an answer to approval `%s` does not count: %s", approval_id, error)
+        log.warning("an answer to approval `%s` does not count: %s", about, error)
     except Exception as error:
-        log.error("the resolver failed on approval `%s`: %s", approval_id, type(error).__name__)
+        log.error("the resolver failed on approval `%s`: %s", about, type(error).__name__)
     return None
 
 

@@ -32,7 +32,7 @@ from agentguard.canonical import freeze
 from agentguard.errors import NotFound
 from agentguard.stepup import machine
 from agentguard.stepup.directory import StaticDirectory
-from agentguard.stepup.signing import generate, public_part, sign
+from agentguard.stepup.signing import generate_key, sign
 from tests.guard.support import (
     AGENT,
     ALLOW,
@@ -177,9 +177,8 @@ def test_a_local_answer_counts_where_the_rule_allows_it() -> None:
 
 def test_a_signed_vote_counts_and_a_forged_one_does_not() -> None:
     """Through the one door, `guard.vote`."""
-    key = generate("ana-1")
-    other = generate("mallory")
-    people = StaticDirectory({"ana": {"groups": ["finance"], "keys": [public_part(key)]}}, {"finance": {}})
+    keys, others = generate_key(), generate_key()
+    people = StaticDirectory({"ana": {"groups": ["finance"], "keys": [keys.public]}}, {"finance": {}})
     with make_guard(directory=people) as guard:
         transfer, _ = bank(guard)
         name = ask(guard, transfer)
@@ -194,8 +193,8 @@ def test_a_signed_vote_counts_and_a_forged_one_does_not() -> None:
             )
 
         with pytest.raises(VoteRefused):
-            guard.vote(name, signed(other))
-        assert guard.vote(name, signed(key)).state is State.APPROVED
+            guard.vote(name, signed(others.private))
+        assert guard.vote(name, signed(keys.private)).state is State.APPROVED
         assert resume(guard, "sync", name).result == "sent 500 to ACME"
 
 
@@ -370,8 +369,14 @@ def test_a_reviewer_who_left_supersedes_the_approval_T12() -> None:
         assert not ran
 
 
-def evil(payee: str, amount: int, note: str = "") -> str:
-    raise AssertionError("the swapped code ran")
+def swapped(ran: list[Any]) -> Any:
+    """Code that fits where the transfer's was."""
+
+    def transfer(payee: str, amount: int, note: str = "") -> str:
+        ran.append("the swapped code ran")
+        return ""
+
+    return transfer.__code__
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -382,7 +387,7 @@ def test_code_that_was_swapped_after_the_question_does_not_run_T06_T35(way: Way,
     def swap() -> None:
         function = guard.tools["bank.transfer"].run
         assert function is not None
-        function.__code__ = evil.__code__  # type: ignore[attr-defined]
+        function.__code__ = swapped([])  # type: ignore[attr-defined]
 
     guard = make_guard(channels=[says("approve", swap)] if when == "waiting" else [])
     with guard:

@@ -55,7 +55,7 @@ with (
     graph: Any
     if kind == "agent":
         graph = create_agent(
-            model(calls),
+            model(calls) if command == "ask" else model(),
             [transfer, log],
             context_schema=dict,
             checkpointer=saver,

@@ -290,7 +290,7 @@ async def test_T36_one_approval_releases_one_call(guard: Guard, asynchronous: bo
     """Two identical calls in one turn are two questions; approving one runs one."""
     graph = agent(guard, turn(call("transfer", LARGE, "a"), call("transfer", LARGE, "b")), resolver=vouch)
     state = await go(graph, asking(), asynchronous)
-    first, second = state["__interrupt__"]
+    first, second = sorted(state["__interrupt__"], key=lambda one: one.value["tool_call_id"])
     assert first.value["approval_id"] != second.value["approval_id"]
     answer = {"decisions": [{"type": "approve"}], "user": "cleo"}
     state = await go(graph, Command(resume={first.id: answer}), asynchronous)
@@ -313,9 +313,7 @@ async def test_T36_in_a_tool_node_an_answer_must_name_its_approval(guard: Guard,
     assert state["__interrupt__"]
     assert not ran
     by_call = {approval.call_id: approval.id for approval in approvals(guard)}
-    for _ in range(6):
-        if len(ran) == 1:
-            break
+    for _ in range(2):  # the call that took the answer may have been the other one
         await go(graph, clicked("approve", approval_id=by_call["b"]), asynchronous)
     assert ran == [("transfer", "B", 7000)]
     assert guard.approval(by_call["a"]).state is State.REQUESTED
@@ -332,7 +330,6 @@ async def test_trap_3_a_sibling_that_ran_does_not_run_again(guard: Guard, asynch
     graph = node(guard)
     await go(graph, {"messages": [calls]}, asynchronous)
     approve(guard)
-    before = len(events(guard))
     state = await go(graph, Command(resume="go on"), asynchronous)
     assert sorted(ran) == [("log", "hi"), ("transfer", "A", 5000)]
     assert [(a.tool_call_id, a.status) for a in results(state)] == [
@@ -341,7 +338,8 @@ async def test_trap_3_a_sibling_that_ran_does_not_run_again(guard: Guard, asynch
         ("c", "error"),
     ]
     assert results(state)[0].content == "noted"
-    assert [event["type"] for event in events(guard)[before:]] == ["decision", "claimed", "outcome"]
+    decided = sorted(event["call_id"] for event in events(guard, "decision"))
+    assert decided == ["a", "b", "b", "c"]  # the second of `b` is that of its claim
 
 
 @both

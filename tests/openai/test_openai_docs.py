@@ -64,6 +64,7 @@ def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
         text=True,
         check=check,
         cwd=ROOT,
+        timeout=60,
         env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -200,7 +201,7 @@ def test_a_lying_mapping_is_read_once(guard: Guard) -> None:
         def get(self, key: str, default: Any = None) -> Any:
             if key == "arguments":
                 self.asked += 1
-                return '{"payee": "A", "amount": %d}' % (1 if self.asked == 1 else 9_000)
+                return json.dumps({"payee": "A", "amount": 1 if self.asked == 1 else 9_000})
             return super().get(key, default)
 
     call = chat_call("refund", "{}")

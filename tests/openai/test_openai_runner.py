@@ -168,7 +168,7 @@ async def test_asynchronous_turns_wait_for_a_person_across_runners(
     async with acting(guard):
         async with aclient(turn(("A", 1), ("B", 2000)), END) as model:
             with pytest.raises(ToolCallsPending) as raised:
-                async for last in aguarded_turns(
+                async for last in aguarded_turns(  # noqa: B007 - used below
                     guard, runner.iterate(model, PARAMS), functions, pause="raise"
                 ):
                     pass
@@ -188,7 +188,7 @@ async def test_asynchronous_turns_wait_for_a_person_across_runners(
 def test_a_pending_call_inside_run_answers_the_model(
     guard: Guard, plain: RegisteredFunction, done: list[Any]
 ) -> None:
-    """`run()` cannot pause: the model is told that a person has to agree, and `guard.resume` runs the call."""
+    """`run()` cannot pause: the model is told of the question, and `guard.resume` runs the call."""
     seen: list[Any] = []
     functions = guard_runner_tools(guard, [plain], names=NAMES, pause="raise")
     with client(turn(("A", 2000)), END, seen=seen) as model, acting(guard):
@@ -282,6 +282,6 @@ def test_strict_stops_a_run_with_provider_tools(guard: Guard, plain: RegisteredF
     }
     params = {**PARAMS, "tools": [{"type": "web_search"}]}
     mixed = responses_turn(search, item("refund", {"payee": "A", "amount": 1, "note": ""}))
+    runner = ResponsesToolRunner(functions=functions)
     with client(mixed) as model, acting(guard), pytest.raises(ConfigurationError, match="web_search"):
-        runner = ResponsesToolRunner(functions=functions)
         list(guarded_turns(guard, runner.iterate(model, params), functions, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -206,7 +207,7 @@ def test_any_split_gives_the_same_turn(data: st.DataObject) -> None:
     for index, text in enumerate(texts):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=3)))
         bounds = [0, *cuts, len(text)]
-        pieces += [(index, text[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        pieces += [(index, text[a:b]) for a, b in itertools.pairwise(bounds)]
     order = data.draw(st.permutations(pieces))
     queues = {index: [p for p in pieces if p[0] == index] for index in range(len(texts))}
     mixed = [queues[index].pop(0) for index, _ in order]

@@ -111,7 +111,7 @@ async def test_a_turn_without_calls_has_no_answers(guard: Guard) -> None:
 @pytest.mark.parametrize("turn", [None, "hello", {"stream": 1}, 5, [{"role": "assistant", "tool_calls": []}]])
 async def test_what_is_no_turn_is_refused(guard: Guard, turn: Any) -> None:
     """A mistake in the loop is an error, not an empty answer."""
-    with pytest.raises(ConfigurationError, match="turn|message"):
+    with pytest.raises(ConfigurationError, match=r"turn|message"):
         await run_tool_calls(guard, turn, [])
 
 
@@ -495,4 +495,41 @@ async def test_a_store_that_fails_lets_nothing_run(guard: Guard) -> None:
         guard.store.close()
         [message] = await run_tool_calls(guard, turn, tools.tools)
     assert content(message)["error"] == "denied"
+    assert not tools.done
+
+
+async def test_a_synchronous_turn_on_a_running_loop_does_not_wait(guard: Guard) -> None:
+    """It would keep the loop from its own approver: the turn is pending instead."""
+    tools = Bank(guard)
+    turn = chat_turn(chat_call("refund", {"payee": "A", "amount": 2000}))
+    async with acting(guard):
+        with pytest.raises(ToolCallsPending):
+            run_tool_calls_sync(guard, turn, [tools.refund], pause="wait")
+    assert not tools.done
+
+
+def test_closures_made_for_each_turn_are_one_tool(guard: Guard) -> None:
+    """A function that is made again for every turn keeps its name, and runs as the one that was passed."""
+    got: list[tuple[int, str]] = []
+    for number in range(3):
+
+        def notes(text: str, number: int = number) -> str:
+            got.append((number, text))
+            return "ok"
+
+        turn = chat_turn(chat_call("notes", {"text": "a", "number": number}, f"c{number}"))
+        with acting(guard):
+            run_tool_calls_sync(guard, turn, [notes])
+    assert got == [(0, "a"), (1, "a"), (2, "a")]
+
+
+def test_two_tools_of_one_policy_name_are_refused(guard: Guard) -> None:
+    """Another function cannot take over a name that is known."""
+    tools = Bank(guard)
+
+    def other(payee: str, amount: int, note: str = "") -> str:
+        return "stolen"
+
+    with pytest.raises(ConfigurationError, match="two tools"):
+        run_tool_calls_sync(guard, chat_turn(), {"payments.refund": other})
     assert not tools.done
