@@ -334,7 +334,8 @@ class Guard:
         module's name no longer leads to the guarded one. An empty list is no proof: one process cannot
         fence off its own code."""
         found: list[str] = []
-        for name, function in list(self._raw.items()):
+        for name in list(self._raw):
+            function = self._raw[name]
             if getattr(function, "__code__", None) is not self._tools[name].code:
                 found.append(f"the code of `{name}` was replaced after it was registered")
             for holder in gc.get_referrers(function):

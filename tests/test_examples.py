@@ -33,7 +33,7 @@ def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ("name", "said"),
     [
         ("decorator.py", ["sent 500 to ACME", "sent 5000 to ACME", "never above 100000"]),
-        ("openai_loop.py", ["ACME"]),
+        ("openai_loop.py", ["mail stays inside the company", "sent to ana@example.com"]),
         (
             "langchain_agent.py",
             ["success: sent 500 to ACME", "this payee is blocked", "success: sent 5000 to ACME"],

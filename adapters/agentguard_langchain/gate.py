@@ -178,12 +178,15 @@ class Calling:
             raise AssertionError("a call that does not fit ran")
 
         try:
+            session = self.session()
+            if session is None and self.nobody:
+                self.deny_nobody({})
             self.gate.guard.call(
                 self.gate.tool,
                 {},
                 never,
                 call_id=self.call_id,
-                session=self.session(),
+                session=session,
                 problem=TypeError(problem),
             )
         except (ToolCallDenied, OutcomeUnknown) as error:

@@ -109,7 +109,7 @@ def guarded(
     for name in ("func", "coroutine"):
         own = getattr(copy, name, None)
         if isinstance(own, types.FunctionType) and not hasattr(own, "__agentguard__"):
-            copy.__dict__[name] = _sealed(own, gate.tool)
+            object.__setattr__(copy, name, _sealed(own, gate.tool))
     return copy
 
 

@@ -269,8 +269,6 @@ class Turn:
             given = loads(call.text)
             if type(given) is not dict:
                 raise ArgumentsError("they must be a JSON object", "arguments")
-        # Before names in it reach a signature's error message.
-        freeze(given)
         return dict(given)
 
     def _take(self, key: str) -> bool:

@@ -74,7 +74,15 @@ def test_an_approved_call_runs_once_and_everything_is_recorded(way: Way) -> None
         transfer, ran = bank(guard, way)
         assert transfer("ACME", 500) == "sent 500 to ACME"
         assert ran == [("ACME", 500, "")]
-        wanted = ["decision", "approval.opened", "vote", "approval.approved", "decision", "claimed", "outcome"]
+        wanted = [
+            "decision",
+            "approval.opened",
+            "vote",
+            "approval.approved",
+            "decision",
+            "claimed",
+            "outcome",
+        ]
         assert types_of(guard) == wanted
         assert is_whole(guard)
 
@@ -95,7 +103,10 @@ def test_a_rejected_call_does_not_run(way: Way) -> None:
 def test_no_answer_in_time_is_a_denial(way: Way) -> None:
     """The deadline is the store's time; the expiry is recorded."""
     clock = FakeClock()
-    with make_guard(clock=clock, channels=[lambda _: clock.advance(601)]) as guard, guard.session(agent=AGENT):
+    with (
+        make_guard(clock=clock, channels=[lambda _: clock.advance(601)]) as guard,
+        guard.session(agent=AGENT),
+    ):
         transfer, ran = bank(guard, way)
         with pytest.raises(ToolCallDenied, match="nobody approved it in time"):
             transfer("ACME", 500)
@@ -231,7 +242,9 @@ def test_arguments_changed_by_reference_before_during_and_after_T03_T04(way: Way
         rows.append("more")
 
     guard = make_guard(
-        {**LARGE, "when": "true"}, channels=[says("approve", mutate)], facts=[lambda request, names: mutate() or {}]
+        {**LARGE, "when": "true"},
+        channels=[says("approve", mutate)],
+        facts=[lambda request, names: mutate() or {}],
     )
     with guard, guard.session(agent=AGENT):
 
@@ -393,7 +406,10 @@ def test_code_that_was_swapped_after_the_question_does_not_run_T06_T35(way: Way,
     with guard:
         transfer, ran = bank(guard, way)
         if when == "waiting":
-            with guard.session(agent=AGENT), pytest.raises(ToolCallDenied, match="definition is not what was"):
+            with (
+                guard.session(agent=AGENT),
+                pytest.raises(ToolCallDenied, match="definition is not what was"),
+            ):
                 transfer("ACME", 500)
         else:
             name = ask(guard, transfer)
@@ -486,8 +502,13 @@ def test_an_approval_of_another_agent_session_or_tenant_is_not_used_T02() -> Non
             {"agent": AGENT, "chain": [AgentIdentity("outer")]}, {"agent": AGENT, "id": "s-2"},
         ]  # fmt: skip
         for session in sessions:
-            with guard.session(**{"id": "s-1", "pause": "raise", **session}), pytest.raises(ApprovalPending) as c:
-                guard.call("bank.transfer", {"payee": "A", "amount": 500, "note": ""}, print, call_id="call-1")
+            with (
+                guard.session(**{"id": "s-1", "pause": "raise", **session}),
+                pytest.raises(ApprovalPending) as c,
+            ):
+                guard.call(
+                    "bank.transfer", {"payee": "A", "amount": 500, "note": ""}, print, call_id="call-1"
+                )
             names.add(c.value.approval_id)
         assert len(names) == len(sessions)
         with make_guard(store=guard.store, tenant="other") as other, pytest.raises(NotFound):
@@ -694,7 +715,12 @@ def test_a_resumed_tool_acts_as_the_original_agent(way: Way) -> None:
         answer(guard, name)
         assert resume(guard, way, name).result == 50
         (session,) = seen
-        assert (session.agent.id, session.principal.id, session.id, session.closed) == ("billing", "ben", "s-7", True)
+        assert (session.agent.id, session.principal.id, session.id, session.closed) == (
+            "billing",
+            "ben",
+            "s-7",
+            True,
+        )
         with pytest.raises(ToolCallDenied, match="agentguard/identity"):
             inner(1)
 

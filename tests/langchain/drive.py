@@ -1,4 +1,4 @@
-"""What the LangChain tests share: LangChain's own fake model, an agent on it, one call through each way in."""
+"""What the LangChain tests share: LangChain's fake model, an agent on it, one call through each way in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool as as_tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -67,6 +68,12 @@ class FakeModel(FakeMessagesListChatModel):
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
         return self
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        """As a real model: a new message each time, so that no conversation takes it for an old one."""
+        result = super()._generate(*args, **kwargs)
+        message = result.generations[0].message.model_copy(update={"id": None})
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
 
 def call(name: str, args: dict[str, Any], id: str = "call_1") -> dict[str, Any]:

@@ -9,24 +9,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agentguard import ConfigurationError, Guard
-from agentguard_langchain import GuardMiddleware, guard_tools, uncovered
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from tests.langchain.drive import AGENT, asking, call, model, python, results, said, snapshot, turn
+from agentguard import ConfigurationError, Guard
+from agentguard_langchain import GuardMiddleware, guard_tools, uncovered
+from tests.langchain.drive import AGENT, asking, call, model, python, results, snapshot, turn
 
 ran: list[str] = []
 PROVIDER = {"type": "web_search_20250305", "name": "web_search"}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_ran() -> Iterator[None]:
+def _nothing_ran() -> None:
     ran.clear()
-    yield
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ async def test_trap_1_only_one_of_both_wrappers(guard: Guard) -> None:
     ):
         assert uncovered(covered) == []
         for state in (covered.invoke(EVIL), await covered.ainvoke(EVIL)):
-            assert said(results(state)[0])["rule"] == "payments/evil"
+            assert results(state)[0].status == "error"
     assert len(ran) == 1
 
 
@@ -139,15 +138,15 @@ def test_trap_10_agents_behind_tools_are_walked(guard: Guard) -> None:
         return str(helper.invoke(asking()))
 
     class Asks(BaseTool):
-        name: str = "research"
+        name: str = "research_more"
         description: str = "Ask the helper."
         helper: Any
 
         def _run(self, question: str) -> str:
             return str(self.helper.invoke(asking()))
 
-    line = "`research` calls the agent `helper`: `web` is not guarded"
     for found in (asks(bare), Asks(helper=bare)):
+        line = f"`{found.name}` calls the agent `helper`: `web` is not guarded"
         assert uncovered(guard_tools(guard, [found])) == [line]
         with pytest.raises(ConfigurationError, match="helper"):
             guard_tools(guard, [found], strict=True)

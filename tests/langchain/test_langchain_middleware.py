@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import pytest
-from agentguard import AgentIdentity, ConfigurationError, Guard
-from agentguard_langchain import GuardMiddleware, guard_tools
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ToolRetryMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
@@ -20,6 +18,8 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from langgraph.types import Command
 
+from agentguard import AgentIdentity, ConfigurationError, Guard
+from agentguard_langchain import GuardMiddleware, guard_tools
 from tests.langchain.drive import (
     AGENT,
     PRINCIPAL,
@@ -42,9 +42,8 @@ ran: list[tuple[Any, ...]] = []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_ran() -> Iterator[None]:
+def _nothing_ran() -> None:
     ran.clear()
-    yield
 
 
 @pytest.fixture
@@ -149,7 +148,9 @@ async def test_a_decorated_tool_is_one_call(guard: Guard, asynchronous: bool) ->
         """Pay."""
         return "paid"
 
-    state = await go(agent(guard, turn(call("transfer", {"payee": "A"})), tools=[transfer]), asking(), asynchronous)
+    state = await go(
+        agent(guard, turn(call("transfer", {"payee": "A"})), tools=[transfer]), asking(), asynchronous
+    )
     assert results(state)[0].content == "paid"
     assert [event["tool"] for event in events(guard)] == ["payments.transfer"] * 2
 
@@ -217,7 +218,9 @@ async def test_a_tool_may_answer_with_a_command(guard: Guard, asynchronous: bool
         """Answer with a state update."""
         return Command(update={"messages": [ToolMessage(name.upper(), tool_call_id=runtime.tool_call_id)]})
 
-    state = await go(agent(guard, turn(call("rename", {"name": "x"})), tools=[rename]), asking(), asynchronous)
+    state = await go(
+        agent(guard, turn(call("rename", {"name": "x"})), tools=[rename]), asking(), asynchronous
+    )
     assert results(state)[0].content == "X"
 
 
@@ -225,7 +228,9 @@ async def test_a_tool_may_answer_with_a_command(guard: Guard, asynchronous: bool
 
 
 @both
-async def test_T33_a_retry_inside_of_the_middleware_is_a_call_of_its_own(guard: Guard, asynchronous: bool) -> None:
+async def test_T33_a_retry_inside_of_the_middleware_is_a_call_of_its_own(
+    guard: Guard, asynchronous: bool
+) -> None:
     """Wherever the retry stands in the list, each attempt is decided."""
     tries: list[int] = []
 
@@ -314,7 +319,11 @@ def test_what_entered_the_conversation_is_observed(guard: Guard) -> None:
         checkpointer=InMemorySaver(),
         middleware=[middleware],
     )
-    given = [SystemMessage("be kind"), HumanMessage("pay A"), ToolMessage("old", name="old", tool_call_id="0")]
+    given = [
+        SystemMessage("be kind"),
+        HumanMessage("pay A"),
+        ToolMessage("old", name="old", tool_call_id="0"),
+    ]
     graph.invoke({"messages": given}, config())
     (session,) = middleware._sessions._open.values()
     assert [(seen.source, seen.trust, seen.call_id) for seen in session.observations] == [

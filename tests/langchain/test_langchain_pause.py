@@ -41,9 +41,8 @@ LARGE = {"payee": "A", "amount": 5000}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_ran() -> Iterator[None]:
+def _nothing_ran() -> None:
     ran.clear()
-    yield
 
 
 @pytest.fixture

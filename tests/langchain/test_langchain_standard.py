@@ -1,4 +1,4 @@
-"""LangChain's own standard tests, on guarded tools; the guarded calls are counted, so that none is skipped."""
+"""LangChain's own standard tests, on guarded tools; guarded calls are counted, so that none is skipped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agentguard import Guard
-from agentguard_langchain import guard_tools
 from langchain_core.tools import BaseTool, tool
 from langchain_tests.integration_tests.tools import ToolsIntegrationTests
 from langchain_tests.unit_tests.tools import ToolsUnitTests
 from pydantic import BaseModel
 
+from agentguard import Guard
+from agentguard_langchain import guard_tools
 from tests.langchain.drive import AGENT, events, snapshot
 
 GUARD = Guard(snapshot=snapshot(), store="memory:")

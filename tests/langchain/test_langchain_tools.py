@@ -33,9 +33,8 @@ ran: list[tuple[Any, ...]] = []
 
 
 @pytest.fixture(autouse=True)
-def _nothing_ran() -> Iterator[None]:
+def _nothing_ran() -> None:
     ran.clear()
-    yield
 
 
 @pytest.fixture

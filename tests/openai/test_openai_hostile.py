@@ -75,6 +75,8 @@ def test_bad_arguments_never_reach_a_tool(guard: Guard, text: str) -> None:
             assert answer["remedy"] == "fix_call"
             assert answer["decision"]
             assert len(answer["reason"]) < 400
+            if text in ("null", '["A", 1]', '"A"'):
+                assert "JSON object" in answer["reason"]
             str(message).encode()
     assert not tools.done
     assert [event["decision"]["effect"] for event in events(guard, "decision")] == ["deny", "deny"]

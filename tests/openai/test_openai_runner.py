@@ -185,6 +185,22 @@ async def test_asynchronous_turns_wait_for_a_person_across_runners(
     assert done == [("A", 1, ""), ("B", 2000, "")]
 
 
+async def test_what_eager_execution_ran_is_not_run_again(
+    guard: Guard, asynchronous: AsyncRegisteredFunction, done: list[Any]
+) -> None:
+    """With `eager` the runner executes while the stream comes in; the turn then has nothing left to do."""
+    functions = guard_runner_tools(guard, [asynchronous], names=NAMES)
+    call = item("refund", {"payee": "A", "amount": 1, "note": ""}, "call_1")
+    first = sse(response_events(call), done=False)
+    last = sse(response_events({**said("done"), "id": "msg_2"}), done=False).replace(b"resp_1", b"resp_2")
+    runner = AsyncResponsesToolRunner(functions=functions)
+    async with aclient(first, last) as model, acting(guard):
+        turns = runner.iterate(model, PARAMS, stream=True, eager=True)
+        found = [turn.final async for turn in aguarded_turns(guard, turns, functions)]
+    assert found == [False, True]
+    assert done == [("A", 1, "")]
+
+
 def test_a_pending_call_inside_run_answers_the_model(
     guard: Guard, plain: RegisteredFunction, done: list[Any]
 ) -> None:

@@ -1,0 +1,315 @@
+"""Cancelled anywhere: no effect and a record, or an effect and a record (T38)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from agentguard import ApprovalPending, Guard, State, ToolCallDenied
+from agentguard.ledger.verify import verify
+from tests.guard.support import AGENT, ALLOW, CAP, EVIL, FLAG, LARGE, answer, events, make_guard, says
+
+COUNT = {
+    "id": "count",
+    "effect": "allow",
+    "when": "args.amount == 9",
+    "reserve": {"key": "n", "limit": 10**6},
+}
+CALLS: dict[str, tuple[Any, ...]] = {
+    "allow": ("ACME", 7),
+    "flag": ("ACME", 50),
+    "constrain": ("ACME", 8, "much too long"),
+    "reserve": ("ACME", 9),
+    "step up": ("ACME", 500),
+    "deny": ("EVIL", 7),
+    "invalid": ("ACME", float("nan")),
+}
+OPEN = {State.REQUESTED, State.APPROVED, State.CLAIMED}
+
+
+class CancellingThread:
+    """The store's thread, which has the task cancelled at its n-th job: while the job waits, or once it is done."""
+
+    def __init__(self, real: ThreadPoolExecutor, nth: int, late: bool) -> None:
+        self.real, self.left, self.late = real, nth, late
+        self.fired = False
+
+    def submit(self, run: Callable[..., Any], *args: Any) -> Future[Any]:
+        self.left -= 1
+        if self.left != 0:
+            return self.real.submit(run, *args)
+        self.fired = True
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        cancelled = threading.Event()
+
+        def cancel() -> None:
+            task.cancel()
+            loop.call_soon(cancelled.set)
+
+        def work() -> Any:
+            if self.late:
+                result = run(*args)
+                loop.call_soon_threadsafe(cancel)
+                return result
+            loop.call_soon_threadsafe(cancel)
+            cancelled.wait(5)
+            return run(*args)
+
+        return self.real.submit(work)
+
+    def shutdown(self, **options: Any) -> None:
+        self.real.shutdown(**options)
+
+
+def consistent(guard: Guard, ran: list[Any]) -> None:
+    """Every run has its record and its outcome, every question has an end, the ledger is whole."""
+    decided = {event["id"] for event in events(guard, "decision") if event["runs"]}
+    ended = [event for event in events(guard, "outcome")]
+    assert len(decided) >= len(ran)
+    assert sum(event["status"] == "succeeded" for event in ended) <= len(ran)
+    (report,) = verify(guard.store).tenants
+    assert report.ok, report.findings
+    assert report.open_decisions == 0
+    assert not [a for a in guard.store.approvals("default") if a.state in OPEN]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while", "after"])
+@pytest.mark.parametrize("case", CALLS)
+def test_cancelled_at_every_write_T38(case: str, late: bool) -> None:
+    """One write after the other, while it waits for its turn and when it is done."""
+    for nth in range(1, 20):
+        ran: list[Any] = []
+        with make_guard(ALLOW, FLAG, CAP, LARGE, EVIL, COUNT, channels=[says("approve")]) as guard:
+
+            @guard.tool("t")
+            async def transfer(payee: str, amount: float, note: str = "", ran: Any = None) -> str:
+                done.append(payee)
+                return payee
+
+            done = ran
+            thread = CancellingThread(guard.store_thread, nth, late)
+            guard.store_thread = thread  # type: ignore[assignment]
+
+            async def main() -> None:
+                async with guard.session(agent=AGENT):
+                    await transfer(*CALLS[case])
+
+            try:
+                asyncio.run(main())
+            except asyncio.CancelledError:
+                assert thread.fired
+            except ToolCallDenied:
+                pass
+            assert len(ran) <= 1
+            consistent(guard, ran)
+        if not thread.fired:
+            assert nth > 1
+            return
+    raise AssertionError("too many writes")
+
+
+def test_cancelled_while_it_waits_is_withdrawn_T38() -> None:
+    """Nobody can approve it afterwards."""
+    ran: list[Any] = []
+
+    async def main() -> None:
+        async with guard.session(agent=AGENT):
+            task = asyncio.ensure_future(transfer(500))
+            while not guard.waiter.waiting:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with make_guard() as guard:
+
+        @guard.tool("t")
+        async def transfer(amount: int, payee: str = "", note: str = "") -> None:
+            ran.append(amount)
+
+        asyncio.run(main())
+        (approval,) = guard.store.approvals("default")
+        assert approval.state is State.WITHDRAWN
+        consistent(guard, ran)
+        assert not ran
+
+
+@pytest.mark.parametrize("swallow", [False, True])
+def test_cancelled_while_it_runs_is_unknown_T38(swallow: bool) -> None:
+    """Unless the tool itself comes to an end; under an approval too."""
+    for amount in (1, 500):
+        with make_guard(channels=[says("approve")]) as guard:
+            running: list[Any] = []
+
+            @guard.tool("t")
+            async def transfer(amount: int, payee: str = "", note: str = "") -> str:
+                started.append(amount)
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    if not swallow:
+                        raise
+                return "finished"
+
+            started = running
+
+            async def main() -> None:
+                async with guard.session(agent=AGENT):
+                    task = asyncio.ensure_future(transfer(amount))
+                    while not running:
+                        await asyncio.sleep(0.001)
+                    task.cancel()
+                    if swallow:
+                        assert await task == "finished"
+                    else:
+                        with pytest.raises(asyncio.CancelledError):
+                            await task
+
+            asyncio.run(main())
+            (event,) = events(guard, "outcome")
+            assert event["status"] == ("succeeded" if swallow else "unknown")
+            consistent(guard, running)
+
+
+def test_a_timeout_and_a_failing_sibling_T38() -> None:
+    """`asyncio.timeout` and a task group end the waiting call; each is withdrawn."""
+
+    async def fails() -> None:
+        while not guard.waiter.waiting:
+            await asyncio.sleep(0.001)
+        raise KeyError("sibling")
+
+    async def main() -> None:
+        async with guard.session(agent=AGENT):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await transfer(500)
+            with pytest.raises(BaseExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(transfer(500))
+                    group.create_task(fails())
+
+    with make_guard() as guard:
+
+        @guard.tool("t")
+        async def transfer(amount: int, payee: str = "", note: str = "") -> None:
+            raise AssertionError("it ran")
+
+        asyncio.run(main())
+        assert [approval.state for approval in guard.store.approvals("default")] == [State.WITHDRAWN] * 2
+        consistent(guard, [])
+
+
+@pytest.mark.parametrize("amount", [1, 500])
+def test_a_loop_that_is_closed_over_a_call_T38(amount: int) -> None:
+    """Waiting is withdrawn, running is unknown; recorded without a loop."""
+    with make_guard() as guard:
+
+        @guard.tool("t")
+        async def transfer(amount: int, payee: str = "", note: str = "") -> None:
+            started.append(amount)
+            await asyncio.Event().wait()
+
+        started: list[Any] = []
+        loop = asyncio.new_event_loop()
+
+        async def begin() -> Any:
+            with guard.session(agent=AGENT) as session:
+                call = transfer(amount)
+                task = asyncio.ensure_future(call)
+                while not (started or guard.waiter.waiting):
+                    await asyncio.sleep(0.001)
+                assert session
+                return task
+
+        task = loop.run_until_complete(begin())
+        coroutine = task.get_coro()
+        coroutine.close()
+        task._log_destroy_pending = False
+        loop.close()
+        if amount == 1:
+            assert [event["status"] for event in events(guard, "outcome")] == ["unknown"]
+        else:
+            assert guard.store.approvals("default")[0].state is State.WITHDRAWN
+        consistent(guard, started)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interrupt_in_a_synchronous_tool_is_unknown_T38(error: type[BaseException]) -> None:
+    """And goes on as it came."""
+    with make_guard() as guard, guard.session(agent=AGENT):
+
+        @guard.tool("t")
+        def transfer(amount: int, payee: str = "", note: str = "") -> None:
+            raise error
+
+        with pytest.raises(error):
+            transfer(1)
+        assert [event["status"] for event in events(guard, "outcome")] == ["unknown"]
+        consistent(guard, [1])
+
+
+def test_an_interrupt_of_a_synchronous_wait_withdraws_T38(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the terminal while nobody has answered."""
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with make_guard() as guard, guard.session(agent=AGENT):
+
+        @guard.tool("t")
+        def transfer(amount: int, payee: str = "", note: str = "") -> None: ...
+
+        monkeypatch.setattr(guard.waiter, "wait_blocking", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(500)
+        consistent(guard, [])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while", "after"])
+def test_a_resume_cancelled_at_every_write_T38(late: bool) -> None:
+    """It ran at most once, and what is left can be resumed or is known."""
+    for nth in range(1, 20):
+        with make_guard(pause="raise") as guard:
+            ran: list[int] = []
+
+            @guard.tool("t")
+            async def transfer(amount: int, payee: str = "", note: str = "") -> int:
+                done.append(amount)
+                return amount
+
+            done = ran
+
+            async def asked() -> str:
+                async with guard.session(agent=AGENT):
+                    with pytest.raises(ApprovalPending) as caught:
+                        await transfer(500)
+                    return caught.value.approval_id
+
+            name = asyncio.run(asked())
+            answer(guard, name)
+            real = guard.store_thread
+            thread = CancellingThread(real, nth, late)
+            guard.store_thread = thread  # type: ignore[assignment]
+            try:
+                asyncio.run(guard.resume(name))
+            except asyncio.CancelledError:
+                assert thread.fired
+            guard.store_thread = real
+            assert len(ran) <= 1
+            try:
+                asyncio.run(guard.resume(name))
+            except ToolCallDenied:
+                assert not ran
+            assert len(ran) <= 1
+            consistent(guard, ran)
+        if not thread.fired:
+            assert nth > 2
+            return
+    raise AssertionError("too many writes")
