@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from agentguard.canonical import Frozen
+from agentguard.canonical import Frozen, freeze
 from agentguard.flow import Flow, told
 from agentguard.operations import (
     Buffer,
@@ -277,7 +277,7 @@ def _merge(into: dict[str, Any], found: object) -> None:
         return
     for name, value in list(islice(found.items(), 64)):
         if isinstance(name, str) and isinstance(value, Mapping):
-            into[name] = {**into.get(name, {}), **value}
+            into[name] = {**into.get(name, {}), **freeze(value).view}  # bounded, whatever it is
 
 
 def _ask(provider: Any, op: Fetch) -> Future[Any]:

@@ -27,6 +27,7 @@ from agentguard.drivers import active, drive, drive_sync
 from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError, ToolCallDenied
 from agentguard.flow import Call, Flow, call_flow
 from agentguard.ids import uuid7
+from agentguard.implementation import code_of
 from agentguard.ledger import events
 from agentguard.ledger.keys import args_hmac, ledger_key
 from agentguard.recorder import Recorder
@@ -312,7 +313,7 @@ class Guard:
             classes=classes,
             resource=resource,
             where=described.get("of", ""),
-            code=getattr(run, "__code__", None),
+            code=code_of(run),
         )
         known = self._tools.get(name)
         same = known is None or (known.where == tool.where and (tool.where or known.digest == tool.digest))
@@ -336,7 +337,7 @@ class Guard:
         found: list[str] = []
         for name in list(self._raw):
             function = self._raw[name]
-            if getattr(function, "__code__", None) is not self._tools[name].code:
+            if code_of(function) is not self._tools[name].code:
                 found.append(f"the code of `{name}` was replaced after it was registered")
             for holder in gc.get_referrers(function):
                 if holder is not self._raw:

@@ -88,6 +88,7 @@ def step_up(
     guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
 ) -> Flow:
     """Open or find the approval of this call, wait for it if asked to, and run what was approved."""
+    digest_of(call, frozen)  # the breaker counts the arguments as they came
     approve = decision.approval
     if approve is None:
         yield from _refuse(guard, call, request, "approval", "nobody could be asked", "ask_operator", frozen)
@@ -195,7 +196,14 @@ def _answered(
         except Exception as error:
             yield from _unrecorded(call, error)
     if approval.state is State.APPROVED:
-        found = yield from _claim(guard, call, approval, request, final)
+        try:
+            found = yield from _claim(guard, call, approval, request, final)
+        except (GeneratorExit, Exception):
+            raise
+        except BaseException:
+            if decision is not None:
+                yield from quietly(Change(approval.id, _withdraw))  # changes nothing once it is claimed
+            raise
         if not isinstance(found, _Lost):
             return found
         approval = found.approval

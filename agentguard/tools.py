@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 import inspect
 import re
 import types
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agentguard.canonical import class_name, digest, encode
 from agentguard.decision import plain
 from agentguard.errors import ArgumentsError, ConfigurationError
+from agentguard.implementation import code_of, implementation
 
 __all__ = ["ArgumentCheck", "Binder", "Tool", "ToolFacts", "definition_digest", "signature_text", "tool_name"]
 
@@ -105,7 +105,7 @@ class Tool:
     @property
     def current(self) -> str:
         """The digest of the definition as it is now: another one once the code was swapped."""
-        if self.code is not None and getattr(self.run, "__code__", None) is not self.code:
+        if self.code is not None and code_of(self.run) is not self.code:
             return "changed"
         return self.digest
 
@@ -244,7 +244,7 @@ def definition_digest(name: str, definition: Mapping[str, Any], code: object = N
     the approval does not fit it any more.
     """
     head = encode({"v": 1, "name": name, "definition": plain(definition)})
-    return digest(head + _code_bytes(code))
+    return digest(head + implementation(code))
 
 
 def signature_text(signature: inspect.Signature) -> str:
@@ -264,36 +264,6 @@ def _stable(value: object) -> str:
     if isinstance(value, dict):
         return f"{type(value).__name__}({[(_stable(key), _stable(item)) for key, item in value.items()]})"
     return _ADDRESS.sub("", repr(value))
-
-
-def _code_bytes(code: object) -> bytes:
-    found = getattr(code, "__code__", code)
-    if not isinstance(found, types.CodeType):
-        return b""
-    state = hashlib.sha256()
-    _hash_code(found, state)
-    return state.digest()
-
-
-def _hash_code(code: types.CodeType, state: Any) -> None:
-    state.update(code.co_code)
-    for text in (*code.co_names, *code.co_varnames, *code.co_freevars):
-        state.update(text.encode() + b"\0")
-    for constant in code.co_consts:
-        _hash_constant(constant, state)
-
-
-def _hash_constant(constant: object, state: Any) -> None:
-    if isinstance(constant, types.CodeType):
-        _hash_code(constant, state)
-    elif isinstance(constant, frozenset):  # its order differs from process to process
-        state.update(repr(sorted(map(repr, constant))).encode("utf-8", "backslashreplace"))
-    elif isinstance(constant, tuple):
-        state.update(b"(%d" % len(constant))
-        for item in constant:
-            _hash_constant(item, state)
-    else:
-        state.update(repr(constant).encode("utf-8", "backslashreplace") + b"\0")
 
 
 def annotated_classes(function: Callable[..., Any]) -> dict[str, type[Any]]:

@@ -1,4 +1,4 @@
-"""What the tests of the call path share: policies, a bank whose every act is noted, both ways of calling it."""
+"""What the tests of the call path share: policies, a bank that notes every act, both ways of calling it."""
 
 from __future__ import annotations
 
@@ -147,6 +147,12 @@ def answer(
         **more,
     }
     return guard.vote(approval_id, Answer(**given))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go on until something in a thread has come about."""
+    while not condition():
+        await asyncio.sleep(0.001)
 
 
 def says(verdict: Literal["approve", "deny"], before: Callable[[], object] = lambda: None) -> Any:

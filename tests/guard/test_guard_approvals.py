@@ -52,6 +52,7 @@ from tests.guard.support import (
     rules,
     says,
     types_of,
+    until,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -286,10 +287,16 @@ def test_an_allowed_call_runs_what_was_decided_on_T04() -> None:
     ("today", "said"),
     [
         ((EVIL | {"id": "now", "when": "true"},), "`bank/now` denies it today, whatever `bank/large`"),
-        ((LARGE | {"id": "two", "approval": {**APPROVAL, "quorum": 2}},), "`bank/two` asks for more today than `bank/large`"),
+        (
+            (LARGE | {"id": "two", "approval": {**APPROVAL, "quorum": 2}},),
+            "`bank/two` asks for more today than `bank/large`",
+        ),
         ((LARGE | {"approval": {"reviewers": ["leo"]}},), "asks for more"),
         ((LARGE | {"approval": {**APPROVAL, "expires_in": "10s"}},), "asks for more"),
-        ((ANY, {"id": "cap", "effect": "constrain", "set": {"args.note": "'x'"}}), "`bank/cap` would rewrite it"),
+        (
+            (ANY, {"id": "cap", "effect": "constrain", "set": {"args.note": "'x'"}}),
+            "`bank/cap` would rewrite it",
+        ),
         (({"id": "none", "effect": "allow", "when": "false"},), "denies it today"),
     ],
     ids=["deny", "quorum", "reviewers", "expiry", "rewrite", "default"],
@@ -303,7 +310,7 @@ def test_a_stricter_policy_supersedes_an_approval_T05(way: Way, today: Any, said
         answer(guard, name)
         clock.advance(11)
         guard.swap(rules(*today))
-        with pytest.raises(ToolCallDenied, match=said.replace("`", "`")):
+        with pytest.raises(ToolCallDenied, match=said):
             resume(guard, way, name)
         assert guard.approval(name).state is State.SUPERSEDED
         guard.swap(rules(ANY))
@@ -332,7 +339,7 @@ def test_a_stricter_policy_during_the_wait_T05(way: Way) -> None:
     guard = make_guard(channels=[says("approve", lambda: guard.swap(rules(EVIL | {"when": "true"})))])
     with guard, guard.session(agent=AGENT):
         transfer, ran = bank(guard, way)
-        with pytest.raises(ToolCallDenied, match="bank/evil.*bank/large"):
+        with pytest.raises(ToolCallDenied, match=r"bank/evil.*bank/large"):
             transfer("ACME", 500)
         assert not ran
 
@@ -441,9 +448,8 @@ def test_a_tool_that_is_not_here_cannot_be_resumed_T07() -> None:
         transfer, _ = bank(guard)
         name = ask(guard, transfer)
         answer(guard, name)
-        with make_guard(store=guard.store) as other:
-            with pytest.raises(ConfigurationError, match="import the module"):
-                resume(other, "sync", name)
+        with make_guard(store=guard.store) as other, pytest.raises(ConfigurationError, match="import the m"):
+            resume(other, "sync", name)
         assert guard.approval(name).state is State.APPROVED
 
 
@@ -597,8 +603,7 @@ def test_resume_can_wait_and_giving_up_leaves_the_question(way: Way) -> None:
 
         async def give_up() -> None:
             task = asyncio.ensure_future(guard.resume(name, wait=True))
-            while not guard.waiter.waiting:
-                await asyncio.sleep(0.001)
+            await until(lambda: guard.waiter.waiting)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -686,8 +691,8 @@ def test_every_kind_of_fact_about_who_acts_survives_the_store(way: Way) -> None:
     with make_guard() as guard:
         transfer, _ = bank(guard, way)
         with (
-            guard.session(agent=agent, principal=person, chain=[agent], environment="prod", context={"x": (1, 2.0)},
-                          workload={"attested": True}, pause="raise"),
+            guard.session(agent=agent, principal=person, chain=[agent], environment="prod",
+                          context={"x": (1, 2.0)}, workload={"attested": True}, pause="raise"),
             pytest.raises(ApprovalPending) as caught,
         ):  # fmt: skip
             transfer("ACME", 500)
@@ -754,7 +759,7 @@ guard = Guard(snapshot=rules(*RULES), store=sys.argv[1], directory=PEOPLE, pause
 MISSING = object()
 
 @guard.tool("bank.transfer")
-async def transfer(payee: str, amount: int, note: str = "", *, words: frozenset = frozenset({"a", "b", "c"})) -> str:
+async def transfer(payee: str, amount: int, note: str = "", *, words=frozenset({"a", "b", "c"})) -> str:
     def inner(word: str, default: object = MISSING) -> bool:
         return word in {"x", "y", "z", "w"}
     with open(sys.argv[2], "a") as file:

@@ -12,7 +12,7 @@ import pytest
 
 from agentguard import ApprovalPending, Guard, State, ToolCallDenied
 from agentguard.ledger.verify import verify
-from tests.guard.support import AGENT, ALLOW, CAP, EVIL, FLAG, LARGE, answer, events, make_guard, says
+from tests.guard.support import AGENT, ALLOW, CAP, EVIL, FLAG, LARGE, answer, events, make_guard, says, until
 
 COUNT = {
     "id": "count",
@@ -33,7 +33,7 @@ OPEN = {State.REQUESTED, State.APPROVED, State.CLAIMED}
 
 
 class CancellingThread:
-    """The store's thread, which has the task cancelled at its n-th job: while the job waits, or once it is done."""
+    """The store's thread, which has the task cancelled at its n-th job: while that waits, or is done."""
 
     def __init__(self, real: ThreadPoolExecutor, nth: int, late: bool) -> None:
         self.real, self.left, self.late = real, nth, late
@@ -70,7 +70,7 @@ class CancellingThread:
 def consistent(guard: Guard, ran: list[Any]) -> None:
     """Every run has its record and its outcome, every question has an end, the ledger is whole."""
     decided = {event["id"] for event in events(guard, "decision") if event["runs"]}
-    ended = [event for event in events(guard, "outcome")]
+    ended = events(guard, "outcome")
     assert len(decided) >= len(ran)
     assert sum(event["status"] == "succeeded" for event in ended) <= len(ran)
     (report,) = verify(guard.store).tenants
@@ -79,39 +79,40 @@ def consistent(guard: Guard, ran: list[Any]) -> None:
     assert not [a for a in guard.store.approvals("default") if a.state in OPEN]
 
 
+def cancelled_at(nth: int, late: bool, case: str) -> bool:
+    """One call that is cancelled at its n-th write; whether it had that many."""
+    ran: list[Any] = []
+    guard = make_guard(ALLOW, FLAG, CAP, LARGE, EVIL, COUNT, channels=[says("approve")])
+
+    @guard.tool("t")
+    async def transfer(payee: str, amount: float, note: str = "") -> str:
+        ran.append(payee)
+        return payee
+
+    async def main() -> None:
+        async with guard.session(agent=AGENT):
+            await transfer(*CALLS[case])
+
+    with guard:
+        thread = CancellingThread(guard.store_thread, nth, late)
+        guard.store_thread = thread  # type: ignore[assignment]
+        try:
+            asyncio.run(main())
+        except asyncio.CancelledError:
+            assert thread.fired
+        except ToolCallDenied:
+            pass
+        assert len(ran) <= 1
+        consistent(guard, ran)
+    return thread.fired
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["while", "after"])
 @pytest.mark.parametrize("case", CALLS)
 def test_cancelled_at_every_write_T38(case: str, late: bool) -> None:
     """One write after the other, while it waits for its turn and when it is done."""
-    for nth in range(1, 20):
-        ran: list[Any] = []
-        with make_guard(ALLOW, FLAG, CAP, LARGE, EVIL, COUNT, channels=[says("approve")]) as guard:
-
-            @guard.tool("t")
-            async def transfer(payee: str, amount: float, note: str = "", ran: Any = None) -> str:
-                done.append(payee)
-                return payee
-
-            done = ran
-            thread = CancellingThread(guard.store_thread, nth, late)
-            guard.store_thread = thread  # type: ignore[assignment]
-
-            async def main() -> None:
-                async with guard.session(agent=AGENT):
-                    await transfer(*CALLS[case])
-
-            try:
-                asyncio.run(main())
-            except asyncio.CancelledError:
-                assert thread.fired
-            except ToolCallDenied:
-                pass
-            assert len(ran) <= 1
-            consistent(guard, ran)
-        if not thread.fired:
-            assert nth > 1
-            return
-    raise AssertionError("too many writes")
+    writes = next(nth for nth in range(1, 30) if not cancelled_at(nth, late, case)) - 1
+    assert writes >= {"deny": 1, "invalid": 1, "step up": 4, "reserve": 3}.get(case, 2)
 
 
 def test_cancelled_while_it_waits_is_withdrawn_T38() -> None:
@@ -121,8 +122,7 @@ def test_cancelled_while_it_waits_is_withdrawn_T38() -> None:
     async def main() -> None:
         async with guard.session(agent=AGENT):
             task = asyncio.ensure_future(transfer(500))
-            while not guard.waiter.waiting:
-                await asyncio.sleep(0.001)
+            await until(lambda: guard.waiter.waiting)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -140,60 +140,65 @@ def test_cancelled_while_it_waits_is_withdrawn_T38() -> None:
         assert not ran
 
 
+@pytest.mark.parametrize("amount", [1, 500])
 @pytest.mark.parametrize("swallow", [False, True])
-def test_cancelled_while_it_runs_is_unknown_T38(swallow: bool) -> None:
+def test_cancelled_while_it_runs_is_unknown_T38(swallow: bool, amount: int) -> None:
     """Unless the tool itself comes to an end; under an approval too."""
-    for amount in (1, 500):
-        with make_guard(channels=[says("approve")]) as guard:
-            running: list[Any] = []
+    guard = make_guard(channels=[says("approve")])
+    running: list[Any] = []
 
-            @guard.tool("t")
-            async def transfer(amount: int, payee: str = "", note: str = "") -> str:
-                started.append(amount)
-                try:
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    if not swallow:
-                        raise
-                return "finished"
+    @guard.tool("t")
+    async def transfer(amount: int, payee: str = "", note: str = "") -> str:
+        running.append(amount)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not swallow:
+                raise
+        return "finished"
 
-            started = running
+    async def main() -> None:
+        async with guard.session(agent=AGENT):
+            task = asyncio.ensure_future(transfer(amount))
+            await until(lambda: running)
+            task.cancel()
+            if swallow:
+                assert await task == "finished"
+            else:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
 
-            async def main() -> None:
-                async with guard.session(agent=AGENT):
-                    task = asyncio.ensure_future(transfer(amount))
-                    while not running:
-                        await asyncio.sleep(0.001)
-                    task.cancel()
-                    if swallow:
-                        assert await task == "finished"
-                    else:
-                        with pytest.raises(asyncio.CancelledError):
-                            await task
-
-            asyncio.run(main())
-            (event,) = events(guard, "outcome")
-            assert event["status"] == ("succeeded" if swallow else "unknown")
-            consistent(guard, running)
+    with guard:
+        asyncio.run(main())
+        (event,) = events(guard, "outcome")
+        assert event["status"] == ("succeeded" if swallow else "unknown")
+        consistent(guard, running)
 
 
 def test_a_timeout_and_a_failing_sibling_T38() -> None:
     """`asyncio.timeout` and a task group end the waiting call; each is withdrawn."""
 
     async def fails() -> None:
-        while not guard.waiter.waiting:
-            await asyncio.sleep(0.001)
+        await until(lambda: guard.waiter.waiting)
         raise KeyError("sibling")
+
+    async def timed() -> None:
+        async with asyncio.timeout(0.05):
+            await transfer(500)
+
+    async def together() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(transfer(500))
+            group.create_task(fails())
 
     async def main() -> None:
         async with guard.session(agent=AGENT):
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await transfer(500)
+                await asyncio.wait_for(transfer(500), 0.05)
+            with pytest.raises(TimeoutError):
+                await timed()
             with pytest.raises(BaseExceptionGroup):
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(transfer(500))
-                    group.create_task(fails())
+                await together()
 
     with make_guard() as guard:
 
@@ -202,7 +207,7 @@ def test_a_timeout_and_a_failing_sibling_T38() -> None:
             raise AssertionError("it ran")
 
         asyncio.run(main())
-        assert [approval.state for approval in guard.store.approvals("default")] == [State.WITHDRAWN] * 2
+        assert [approval.state for approval in guard.store.approvals("default")] == [State.WITHDRAWN] * 3
         consistent(guard, [])
 
 
@@ -223,8 +228,7 @@ def test_a_loop_that_is_closed_over_a_call_T38(amount: int) -> None:
             with guard.session(agent=AGENT) as session:
                 call = transfer(amount)
                 task = asyncio.ensure_future(call)
-                while not (started or guard.waiter.waiting):
-                    await asyncio.sleep(0.001)
+                await until(lambda: started or guard.waiter.waiting)
                 assert session
                 return task
 
@@ -272,44 +276,42 @@ def test_an_interrupt_of_a_synchronous_wait_withdraws_T38(monkeypatch: pytest.Mo
         consistent(guard, [])
 
 
+def resume_cancelled_at(nth: int, late: bool) -> bool:
+    """A resume that is cancelled at its n-th write, and one more that is not; whether it had that many."""
+    guard = make_guard(pause="raise")
+    ran: list[int] = []
+
+    @guard.tool("t")
+    async def transfer(amount: int, payee: str = "", note: str = "") -> int:
+        ran.append(amount)
+        return amount
+
+    async def asked() -> str:
+        async with guard.session(agent=AGENT):
+            with pytest.raises(ApprovalPending) as caught:
+                await transfer(500)
+            return caught.value.approval_id
+
+    with guard:
+        name = asyncio.run(asked())
+        answer(guard, name)
+        real = guard.store_thread
+        thread = CancellingThread(real, nth, late)
+        guard.store_thread = thread  # type: ignore[assignment]
+        try:
+            asyncio.run(guard.resume(name))
+        except asyncio.CancelledError:
+            assert thread.fired
+        guard.store_thread = real
+        assert len(ran) <= 1
+        found = asyncio.run(guard.resume(name))
+        assert len(ran) <= 1
+        assert found.ran is False or thread.fired
+        consistent(guard, ran)
+    return thread.fired
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["while", "after"])
 def test_a_resume_cancelled_at_every_write_T38(late: bool) -> None:
     """It ran at most once, and what is left can be resumed or is known."""
-    for nth in range(1, 20):
-        with make_guard(pause="raise") as guard:
-            ran: list[int] = []
-
-            @guard.tool("t")
-            async def transfer(amount: int, payee: str = "", note: str = "") -> int:
-                done.append(amount)
-                return amount
-
-            done = ran
-
-            async def asked() -> str:
-                async with guard.session(agent=AGENT):
-                    with pytest.raises(ApprovalPending) as caught:
-                        await transfer(500)
-                    return caught.value.approval_id
-
-            name = asyncio.run(asked())
-            answer(guard, name)
-            real = guard.store_thread
-            thread = CancellingThread(real, nth, late)
-            guard.store_thread = thread  # type: ignore[assignment]
-            try:
-                asyncio.run(guard.resume(name))
-            except asyncio.CancelledError:
-                assert thread.fired
-            guard.store_thread = real
-            assert len(ran) <= 1
-            try:
-                asyncio.run(guard.resume(name))
-            except ToolCallDenied:
-                assert not ran
-            assert len(ran) <= 1
-            consistent(guard, ran)
-        if not thread.fired:
-            assert nth > 2
-            return
-    raise AssertionError("too many writes")
+    assert next(nth for nth in range(1, 30) if not resume_cancelled_at(nth, late)) > 3

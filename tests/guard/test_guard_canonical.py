@@ -83,7 +83,8 @@ CLASSES = {
 }
 
 VALUES: list[Any] = [
-    None, True, 0, -0.0, 1.0, 10**300, "", "é", "e\u0301", "\x00", "$tuple", {"$tuple": [1]}, {"$": 1, "$$": 2},
+    None, True, 0, -0.0, 1.0, 10**300, "", "é", "e\u0301", "\x00", "$tuple",
+    {"$tuple": [1]}, {"$": 1, "$$": 2},
     (1, 2), [], (), {1, 2}, frozenset({"a"}), {(1, "a"), (2, "b")}, b"\x00\xff", bytearray(b"x"),
     dt.datetime(2026, 1, 1, 12, 30, 1, 5), dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     dt.datetime(2026, 10, 25, 2, 30, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"), fold=1),
@@ -151,7 +152,8 @@ def test_what_is_frozen_is_not_touched_by_later_changes_T03() -> None:
 
 DISTINCT: list[Any] = [
     1, 1.0, True, "1", None, "None", 0, False, 0.0, -0.0, "", [], {}, (), [1], (1,), {1}, frozenset({1}),
-    b"1", bytearray(b"1"), decimal.Decimal(1), decimal.Decimal("1.0"), 10**20, 1e20, {"1": 1}, {"$tuple": [1]},
+    b"1", bytearray(b"1"), decimal.Decimal(1), decimal.Decimal("1.0"), 10**20, 1e20, {"1": 1},
+    {"$tuple": [1]},
     {"$$tuple": [1]}, {"$bytes": "MQ=="}, "é", "e\u0301", "p\u0430ypal", "paypal", "a\u200b", "a",
     Level.LOW, Color.RED, Point(1), Sealed("1"), pathlib.Path("1"), uuid.UUID(int=1), dt.timedelta(1),
     dt.date(2026, 1, 1), dt.datetime(2026, 1, 1), "2026-01-01", [[1]], [1, 1], {"a": {"b": 1}}, {"a.b": 1},

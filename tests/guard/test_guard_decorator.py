@@ -88,7 +88,8 @@ def variants(guard: Guard) -> dict[str, Any]:
         yield a, b, c, rest, d, e, extra
 
     async def first(*args: Any, **kwargs: Any) -> Any:
-        return [item async for item in agen(*args, **kwargs)][0]
+        (found,) = [item async for item in agen(*args, **kwargs)]
+        return found
 
     return {
         "sync": sync,
@@ -142,6 +143,21 @@ def test_a_second_positional_argument_cannot_slip_by_T29(
         transfer, ran = bank(guard, way)
         with pytest.raises(ToolCallDenied, match="bank/large"):
             transfer(*args, **kwargs)
+        assert not ran
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_argument_given_twice_is_denied_T29(way: Way) -> None:
+    """Neither of the two is picked."""
+    with make_guard(ANY) as guard, guard.session(agent=AGENT):
+        transfer, ran = bank(guard, way)
+        for args, kwargs in (
+            (("ACME", 1), {"amount": 500}),
+            (("ACME", 1, "", 4), {}),
+            ((), {"payee": "ACME"}),
+        ):
+            with pytest.raises(InvalidArguments):
+                transfer(*args, **kwargs)
         assert not ran
 
 

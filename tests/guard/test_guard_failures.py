@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from agentguard import AgentIdentity, ApprovalPending, Decision, Effect, Guard, ToolCallDenied
+from agentguard import ApprovalPending, Decision, Effect, Guard, ToolCallDenied
 from agentguard.decision import Approve, RedactResult, Stage
 from agentguard.redact import MASK, redact
+from agentguard.store import open_store
 from tests.guard.support import (
     AGENT,
     ANY,
@@ -346,8 +347,10 @@ class Sneaky(dict[str, Any]):
     ("result", "path"),
     [
         (CANARY, "$.iban"), (f'{{"iban": "{CANARY}"}}', "$.iban"), ([CANARY], "$.iban"), ((CANARY,), "$[0]"),
-        ({0: CANARY}, "$[0]"), ({"a": CANARY.encode()}, "$.a.b"), ({"a": object()}, "$.a.b"), (Sneaky(iban=CANARY), "$.iban"),
-        ({"iban": CANARY}, "iban"), ({"iban": CANARY}, "$..iban"), ({"a": {"b": CANARY}}, "$.*.b"), (CANARY, "$"),
+        ({0: CANARY}, "$[0]"), ({"a": CANARY.encode()}, "$.a.b"),
+        ({"a": object()}, "$.a.b"), (Sneaky(iban=CANARY), "$.iban"),
+        ({"iban": CANARY}, "iban"), ({"iban": CANARY}, "$..iban"),
+        ({"a": {"b": CANARY}}, "$.*.b"), (CANARY, "$"),
         ({"a": [[{"b": CANARY}]]}, "$.a.b"),
     ],
 )  # fmt: skip
@@ -382,7 +385,7 @@ def test_a_secret_in_an_argument_is_in_no_record_message_or_log_T59(
     """For every effect and for a call that does not fit: events, errors, reprs and logs."""
     caplog.set_level(logging.DEBUG)
     deny = {"id": "no", "effect": "deny", "when": "args.amount < 0"}
-    cap = {"id": "cap", "effect": "constrain", "when": "args.amount == 1", "set": {"args.note": '"x"'}}
+    cap = {"id": "cut", "effect": "constrain", "when": "args.amount == 1", "set": {"args.note": '"x"'}}
     seen: list[str] = []
     with make_guard(*RULES, deny, cap, pause="raise") as guard:
         transfer, _ = bank(guard, way)
@@ -549,9 +552,6 @@ def test_other_peoples_words_label_the_session(kind: str) -> None:
         assert session.labels == ("untrusted",)
         with pytest.raises(ToolCallDenied, match="bank/no"):
             send()
-    with guard.session(agent=AgentIdentity("other")) if not guard.closed else pytest.raises(Exception):
-        if guard.closed:
-            raise RuntimeError
 
 
 # The batched recorder
@@ -567,8 +567,6 @@ def batched(guard: Guard) -> Any:
 
 def test_a_window_is_opened_before_the_first_record_and_closed_after_the_last() -> None:
     """Its count says that nothing was lost."""
-    from agentguard.store import open_store
-
     store = open_store("memory:")
     with make_guard(ANY, store=store, record="batched") as guard, guard.session(agent=AGENT):
         read = batched(guard)
@@ -588,10 +586,10 @@ def test_a_window_ends_by_itself() -> None:
     with make_guard(ANY, record="batched") as guard, guard.session(agent=AGENT):
         batched(guard)(1)
         for _ in range(500):
-            if [event for event in guard.store.events("default", types=("outcome",))]:
+            if list(guard.store.events("default", types=("outcome",))):
                 break
             threading.Event().wait(0.01)
-        assert [event for event in guard.store.events("default", types=("outcome",))]
+        assert list(guard.store.events("default", types=("outcome",)))
 
 
 def test_a_full_buffer_is_written_at_once() -> None:

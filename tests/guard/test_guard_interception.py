@@ -26,12 +26,14 @@ from tests.guard.support import (
     LARGE,
     WAYS,
     Way,
+    answer,
     bank,
     events,
     is_whole,
     make_guard,
     rules,
     says,
+    until,
 )
 
 MODULE = """
@@ -243,13 +245,10 @@ def test_parallel_calls_are_decided_one_by_one_T33_T36() -> None:
                 transfer("D", 2),
             ]
             together = asyncio.gather(*calls, return_exceptions=True)
-            while guard.waiter.waiting < 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: guard.waiter.waiting == 2)
             asked = {a.arguments: a for a in guard.store.approvals("default")}
             (first,) = [a for text, a in asked.items() if text is not None and b'"B"' in text]
             (other,) = [a for a in asked.values() if a is not first]
-            from tests.guard.support import answer
-
             await asyncio.to_thread(answer, guard, first.id)
             await asyncio.to_thread(answer, guard, other.id, "deny")
             return await together
@@ -480,7 +479,9 @@ def test_one_approval_releases_one_of_two_equal_calls_T36() -> None:
 @pytest.mark.parametrize(
     ("inner", "decisions"),
     [
-        ({"payee": "A", "amount": 1}, 1), ({"payee": "A", "amount": 2}, 2), ({"payee": "A", "amount": 1.0}, 2),
+        ({"payee": "A", "amount": 1}, 1),
+        ({"payee": "A", "amount": 2}, 2),
+        ({"payee": "A", "amount": 1.0}, 2),
     ],
 )  # fmt: skip
 def test_a_guarded_function_in_its_own_guarded_call_is_one_call(way: Way, inner: Any, decisions: int) -> None:

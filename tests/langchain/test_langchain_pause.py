@@ -311,9 +311,12 @@ async def test_T36_in_a_tool_node_an_answer_must_name_its_approval(guard: Guard,
     state = await go(graph, clicked("approve"), asynchronous)
     assert state["__interrupt__"]
     assert not ran
+    while len(approvals(guard)) < 2:  # a call that had not begun when the other paused begins on a resume
+        await go(graph, clicked("approve"), asynchronous)
     by_call = {approval.call_id: approval.id for approval in approvals(guard)}
-    for _ in range(2):  # the call that took the answer may have been the other one
-        await go(graph, clicked("approve", approval_id=by_call["b"]), asynchronous)
+    for _ in range(20):
+        if not ran:
+            await go(graph, clicked("approve", approval_id=by_call["b"]), asynchronous)
     assert ran == [("transfer", "B", 7000)]
     assert guard.approval(by_call["a"]).state is State.REQUESTED
 
@@ -374,6 +377,38 @@ def test_trap_3_in_another_process(tmp_path: Path) -> None:
     assert found["call_1"][0] == "error"
     assert json.loads(found["call_1"][1])["error"] == "already_ran"
     assert sorted((tmp_path / "effects.txt").read_text().split("\n")) == ["", "log hi", "transfer A 5000"]
+
+
+@both
+async def test_a_resumed_run_whose_beginning_was_not_seen_is_untrusted(
+    guard: Guard, asynchronous: bool
+) -> None:
+    """Guarded tools made anew do not know what the run has seen, so they trust it less."""
+
+    @tool
+    def send(to: str) -> str:
+        """Send a message."""
+        ran.append(("send", to))
+        return "sent"
+
+    saver = InMemorySaver()
+    given = {"messages": [turn(call("transfer", LARGE, "a"), call("send", {"to": "x"}, "b"))]}
+    await go(node(guard, transfer, send, saver=saver), given, asynchronous)
+    approve(guard)
+    ran.clear()
+    builder: Any = StateGraph(MessagesState)
+    tools = guard_tools(guard, [transfer, send], agent=AGENT)
+    builder.add_node("tools", ToolNode(tools))
+    builder.add_node("later", lambda state: {"messages": [turn(call("send", {"to": "y"}, "c"))]})
+    builder.add_node("again", ToolNode(tools))
+    builder.add_edge(START, "tools")
+    builder.add_edge("tools", "later")
+    builder.add_edge("later", "again")
+    builder.add_edge("again", END)
+    state = await go(builder.compile(checkpointer=saver), Command(resume="go"), asynchronous)
+    assert said(results(state)[-1])["rule"] == "payments/tainted"
+    assert ("transfer", "A", 5000) in ran
+    assert ("send", "y") not in ran
 
 
 # -- another process

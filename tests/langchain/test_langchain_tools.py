@@ -362,6 +362,12 @@ async def test_a_decorated_coroutine_in_a_guarded_tool_is_one_call(guard: Guard)
     assert [event["tool"] for event in events(guard, "decision")] == ["payments.transfer"]
 
 
+async def test_arun_of_a_synchronous_tool_is_one_call(guard: Guard) -> None:
+    """LangChain runs its `_run` from its `_arun`: that is the same call."""
+    assert await one(guard, transfer).arun({"payee": "A"}) == "paid 1 to A"
+    assert [event["type"] for event in events(guard)] == ["decision", "outcome"]
+
+
 # -- trap 15: what is injected
 
 
