@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import inspect
 import logging
 import threading
@@ -167,11 +168,26 @@ def _known(guard: Guard, tool: BaseTool, function: Callable[..., Any], parameter
         definition={
             "description": tool.description,
             "schema": schema_of(tool),
+            "coroutine": _fingerprint(getattr(tool, "coroutine", None)),
             "of": f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}",
         },
         arguments=parameters.visible,
         check=fits(tool),
     )
+
+
+def _fingerprint(function: Any) -> str:
+    """What the second function of a tool consists of; the first is in the tool's digest anyway."""
+    state, pending = hashlib.sha256(), [getattr(function, "__code__", None)]
+    while pending:
+        code = pending.pop()
+        if isinstance(code, types.CodeType):
+            state.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
+            state.update(
+                repr([item for item in code.co_consts if isinstance(item, (str, int, float))]).encode()
+            )
+            pending += code.co_consts
+    return state.hexdigest()
 
 
 _classes: Final[dict[type[BaseTool], type[BaseTool]]] = {}
@@ -308,7 +324,10 @@ def _sealed(function: types.FunctionType, tool: Tool) -> Callable[..., Any]:
     def check() -> None:
         if inside.get() is not tool:
             raise ToolCallDenied(
-                tool.name, "agentguard/bypass", "the function was called around the guard", remedy="fix_call"
+                tool.name,
+                "agentguard/bypass",
+                "the function was called around the guard",
+                remedy="ask_operator",
             )
 
     if inspect.iscoroutinefunction(function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tools import StructuredTool
 from langchain_core.tools import tool as as_tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -74,6 +76,16 @@ class FakeModel(FakeMessagesListChatModel):
         result = super()._generate(*args, **kwargs)
         message = result.generations[0].message.model_copy(update={"id": None})
         return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def both_ways(function: Callable[..., Any]) -> StructuredTool:
+    """A tool with a synchronous and an asynchronous version, so that `ainvoke` stays asynchronous."""
+
+    @functools.wraps(function)
+    async def afunction(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return StructuredTool.from_function(function, afunction)
 
 
 def call(name: str, args: dict[str, Any], id: str = "call_1") -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
@@ -25,6 +25,7 @@ from tests.langchain.drive import (
     PEOPLE,
     PRINCIPAL,
     asking,
+    both_ways,
     call,
     config,
     events,
@@ -53,14 +54,14 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
         yield made
 
 
-@tool
+@both_ways
 def transfer(payee: str, amount: int = 1, note: str = "") -> str:
     """Pay somebody."""
     ran.append(("transfer", payee, amount))
     return f"paid {amount} to {payee}"
 
 
-@tool
+@both_ways
 def log(text: str) -> str:
     """Note something."""
     ran.append(("log", text))
@@ -510,6 +511,42 @@ async def test_trap_4_in_a_bare_tool_node(guard: Guard, asynchronous: bool) -> N
     assert "nothing says on whose behalf" in said(results(state)[0])["reason"]
     assert len(ran) == 2
     assert "eve" not in {event.get("principal") for event in events(guard)}
+
+
+# -- sub-agents
+
+
+@both
+async def test_a_sub_agent_pauses_its_caller(guard: Guard, asynchronous: bool) -> None:
+    """A question inside of a sub-agent reaches the top, and its call runs once; its caller's call runs on."""
+    helper: Any = create_agent(
+        model(turn(call("transfer", LARGE))),
+        [transfer],
+        name="helper",
+        middleware=[GuardMiddleware(guard, agent=AGENT, resolver=vouch)],
+    )
+
+    async def aresearch(question: str) -> str:
+        return str((await helper.ainvoke(asking()))["messages"][-1].content)
+
+    def research(question: str) -> str:
+        """Ask the helper."""
+        return str(helper.invoke(asking())["messages"][-1].content)
+
+    graph: Any = create_agent(
+        model(turn(call("research", {"question": "?"}, "outer"))),
+        [StructuredTool.from_function(research, aresearch)],
+        context_schema=dict,
+        checkpointer=InMemorySaver(),
+        middleware=[GuardMiddleware(guard, agent=AGENT, principal=lambda run: run.context["user"])],
+    )
+    state = await go(graph, asking(), asynchronous, context={"user": "ben"})
+    assert state["__interrupt__"][0].value["name"] == "transfer"
+    state = await go(graph, clicked("approve"), asynchronous, context={"user": "eve"})
+    assert results(state)[0].content == "done"
+    assert len(ran) == 1
+    assert {event["principal"] for event in events(guard, "decision")} == {"ben"}
+    assert len(approvals(guard)) == 1
 
 
 # -- traps 12 and 13

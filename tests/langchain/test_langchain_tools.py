@@ -437,6 +437,30 @@ POLICY_HISTORY: dict[str, Any] = {
 }
 
 
+def test_trap_15_a_schema_says_what_is_injected(guard: Guard) -> None:
+    """Where only the schema of a class-based tool marks a field as injected."""
+
+    class Input(BaseModel):
+        x: int
+        password: Annotated[str, InjectedToolArg]
+
+    class Login(BaseTool):
+        name: str = "login"
+        description: str = "Log in."
+        args_schema: type[BaseModel] = Input
+
+        def _run(self, x: int, password: str) -> str:
+            ran.append((x, password))
+            return "ok"
+
+    found = one(guard, Login(), pause="raise")
+    assert message(found.invoke(call("login", {"x": 1, "password": "s3cret"}))).content == "ok"
+    assert ran == [(1, "s3cret")]
+    payload = guard.store.payload(guard.tenant, events(guard, "decision")[0]["args_hmac"])
+    assert payload is not None
+    assert payload.content == b'{"x":1}'
+
+
 def test_trap_15_in_a_graph(guard: Guard) -> None:
     """ToolNode injects into a guarded tool as into any other."""
 
