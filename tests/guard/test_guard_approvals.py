@@ -521,10 +521,11 @@ def test_an_approval_of_another_agent_session_or_tenant_is_not_used_T02() -> Non
             other.resume_sync(names.pop())
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("way", WAYS)
-def test_fifty_resumes_at_once_run_it_once_T09(tmp_path: Path, way: Way) -> None:
+def test_fifty_resumes_at_once_run_it_once_T09(tmp_path: Path, way: Way, kind: str) -> None:
     """One runs it; the others are told that it runs or how it ended."""
-    with make_guard(store=f"sqlite:///{tmp_path}/store.db") as guard:
+    with make_guard(store="memory:" if kind == "memory" else f"sqlite:///{tmp_path}/store.db") as guard:
         transfer, ran = bank(guard, way)
         name = ask(guard, transfer)
         answer(guard, name)
