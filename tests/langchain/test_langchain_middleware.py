@@ -225,6 +225,30 @@ async def test_a_tool_may_answer_with_a_command(guard: Guard, asynchronous: bool
     assert results(state)[0].content == "X"
 
 
+@both
+async def test_a_pause_inside_of_a_tool_is_said_to_the_model(guard: Guard, asynchronous: bool) -> None:
+    """A guarded function that a tool calls with other arguments, and that raises, cannot pause the graph."""
+    with Guard(snapshot=snapshot(), store="memory:", pause="raise") as raising:
+
+        @raising.tool("inner")
+        def inner(amount: int) -> str:
+            """Pay."""
+            return "paid"
+
+        @both_ways
+        def outer(x: int) -> str:
+            """Do."""
+            return inner(5000)
+
+        graph = agent(raising, turn(call("outer", {"x": 1})), tools=[outer])
+        state = await go(graph, asking(), asynchronous)
+        found = said(results(state)[0])
+        (approval,) = raising.store.approvals(raising.tenant)
+        assert found["error"] == "pending"
+        assert approval.id in found["reason"]
+        assert approval.tool == "inner"
+
+
 # -- T33, T16: other middleware
 
 
@@ -475,8 +499,10 @@ def test_a_strict_guard_refuses_before_the_model_is_asked() -> None:
         "tools": ["transfr"],
         "rules": [{"id": "ok", "effect": "allow"}],
     }
+    asked = model(turn(call("transfer", {"payee": "A"})))
     with Guard(snapshot=snapshot(policy), store="memory:", strict=True) as guard:
-        graph = agent(guard, turn(call("transfer", {"payee": "A"})))
+        graph = create_agent(asked, [transfer], middleware=[GuardMiddleware(guard, agent=AGENT)])
         with pytest.raises(ConfigurationError, match="transfr"):
             graph.invoke(asking(), config())
+    assert asked.i == 0
     assert not ran

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,15 @@ async def go(graph: Any, given: Any, asynchronous: bool, thread: str = "t-1", **
     if asynchronous:
         return await graph.ainvoke(given, config(thread), **more)
     return graph.invoke(given, config(thread), **more)
+
+
+async def siblings_done(guard: Guard, outcomes: int, decisions: int) -> None:
+    """Asynchronous siblings of a call that paused go on after the graph has returned: wait for their end."""
+    for _ in range(1_000):
+        if len(events(guard, "outcome")) >= outcomes and len(events(guard, "decision")) >= decisions:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
 
 
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -332,6 +342,8 @@ async def test_trap_3_a_sibling_that_ran_does_not_run_again(guard: Guard, asynch
     )
     graph = node(guard)
     await go(graph, {"messages": [calls]}, asynchronous)
+    if asynchronous:
+        await siblings_done(guard, outcomes=1, decisions=3)
     approve(guard)
     state = await go(graph, Command(resume="go on"), asynchronous)
     assert sorted(ran) == [("log", "hi"), ("transfer", "A", 5000)]
@@ -363,6 +375,33 @@ async def test_trap_3_a_sibling_that_failed_may_run_again(guard: Guard, asynchro
         await go(graph, {"messages": [turn(call("flaky", {}))]}, asynchronous)
     state = await go(graph, None, asynchronous)
     assert results(state)[0].content == "up"
+
+
+@both
+async def test_trap_3_the_ledger_remembers_what_memory_does_not(tmp_path: Path, asynchronous: bool) -> None:
+    """As in another process: a sibling that ran is refused, one that is idempotent runs again."""
+    saver, store = InMemorySaver(), f"sqlite:///{tmp_path}/guard.db"
+
+    @both_ways
+    def look(at: str) -> str:
+        """Look."""
+        ran.append(("look", at))
+        return "seen"
+
+    facts = {"look": {"facts": {"idempotent": True}}}
+    calls = turn(
+        call("log", {"text": "hi"}, "a"), call("look", {"at": "x"}, "b"), call("transfer", LARGE, "c")
+    )
+    with Guard(snapshot=snapshot(), store=store, tool_facts=facts) as guard:
+        await go(node(guard, transfer, log, look, saver=saver), {"messages": [calls]}, asynchronous)
+        await siblings_done(guard, outcomes=2, decisions=3)
+        approve(guard)
+    with Guard(snapshot=snapshot(), store=store, tool_facts=facts) as guard:
+        graph = node(guard, transfer, log, look, saver=saver)
+        state = await go(graph, Command(resume="go"), asynchronous)
+    assert [answer.status for answer in results(state)] == ["error", "success", "success"]
+    assert said(results(state)[0])["error"] == "already_ran"
+    assert sorted(ran) == [("log", "hi"), ("look", "x"), ("look", "x"), ("transfer", "A", 5000)]
 
 
 def test_trap_3_in_another_process(tmp_path: Path) -> None:

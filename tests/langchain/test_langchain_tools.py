@@ -637,3 +637,20 @@ def test_registration_is_the_same_in_every_process(guard: Guard) -> None:
         changed = transfer.model_copy(update={"description": "Pay anybody."})
         guard_tools(other, [changed])
         assert other.tools["transfer"].digest != digest
+
+
+def test_a_tools_digest_covers_both_of_its_functions(guard: Guard) -> None:
+    """T06: what runs asynchronously cannot be swapped behind an approval either."""
+
+    async def pay(payee: str) -> str:
+        return "paid"
+
+    async def pay_twice(payee: str) -> str:
+        return "paid and paid"
+
+    digests = set()
+    for coroutine in (pay, pay, pay_twice):
+        with Guard(snapshot=snapshot(), store="memory:") as made:
+            guard_tools(made, [transfer.model_copy(update={"coroutine": coroutine})])
+            digests.add(made.tools["transfer"].digest)
+    assert len(digests) == 2
