@@ -222,7 +222,7 @@ async def drive_to_run(
         kind = type(op)
         value, error = None, None
         try:
-            if kind is Buffer or kind is Notify:
+            if kind is Buffer or kind is Notify or (isinstance(op, Record) and not op.durable):
                 value = perform(guard, op)
             elif isinstance(op, Wait):
                 value = await guard.waiter.wait(op.approval.id, tenant=guard.tenant)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import StoreError
+from agentguard.exits import at_exit
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.operations import Batch
@@ -82,6 +83,7 @@ class Recorder:
             self._store.append(self._tenant, (self._segment("open"),))
             threading.Thread(target=self._listen, name="agentguard-recorder", daemon=True).start()
             self._open = True
+            at_exit(self.close)
 
     def _listen(self) -> None:
         window = self._window_ms / 1000
@@ -103,6 +105,8 @@ class Recorder:
         Raises:
             StoreError: nothing was written; the events are kept for the next try.
         """
+        if os.getpid() != self._pid:
+            return  # what is pending is its parent's to write
         with self._writing:
             with self._condition:
                 taken, self._pending = self._pending, []

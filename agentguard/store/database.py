@@ -67,6 +67,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
         self.on_rollback: Callable[[], object] = lambda: None
+        self.on_commit: Callable[[], object] = lambda: None
         if create:
             self._create()
         self._connect()
@@ -74,6 +75,11 @@ class Database:
         self.write = Write(self, full=True)
         self.write_fast = Write(self, full=False)
         _open.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether anything is refused from now on."""
+        return self._closed
 
     def close(self) -> None:
         """Close the connection; anything later is refused."""
@@ -255,6 +261,7 @@ class Write:
         try:
             if error is None:
                 connection.execute("COMMIT")
+                database.on_commit()
                 return
             self._undo(connection)
         except sqlite3.Error as failed:

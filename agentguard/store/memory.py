@@ -237,6 +237,9 @@ class MemoryStore:
             self._check()
             return sorted(self._tenants)
 
+    def flush(self) -> None:
+        pass
+
     def close(self) -> None:
         self._closed = "the memory store was closed"
 

@@ -94,8 +94,10 @@ class Store(Protocol):
     ) -> None:
         """Append events and the erasable payloads they refer to.
 
-        With `durable=False` the write is visible to every process at once and survives the end of this
-        process, but not the loss of power; it is for outcomes of calls whose decision is already durable.
+        With `durable=False` it waits for nothing, neither the disk nor a lock: the events are written with
+        the next write of this store and within 20 ms at most, and this object's own reads see them at once.
+        A process that is killed, or a machine that loses power, may lose them; it is for outcomes of calls
+        whose decision is already durable, which then read as unknown.
         """
         ...
 
@@ -182,8 +184,16 @@ class Store(Protocol):
         """Every tenant that has an event."""
         ...
 
+    def flush(self) -> None:
+        """Write what `append(durable=False)` left waiting, before this returns.
+
+        Raises:
+            StoreUnavailable: it could not be written and waits on.
+        """
+        ...
+
     def close(self) -> None:
-        """Release files and connections; the store cannot be used afterwards."""
+        """Write what waits, and release files and connections; the store cannot be used afterwards."""
         ...
 
 

@@ -21,6 +21,7 @@ from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
 from agentguard.store.counters import reserve
 from agentguard.store.database import Database, Write
 from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
+from agentguard.store.soon import Soon
 from agentguard.store.sqlite_ledger import MAX_TAIL, SQLiteLedger
 from agentguard.store.sqlite_payloads import erase_payloads, find_payload
 
@@ -57,7 +58,8 @@ class SQLiteStore:
             raise StoreUnavailable("an SQLite store needs a file; use `memory:` for one without")
         self._clock: Clock = clock or SystemClock()
         self._database = Database(path, create=create, timeout_s=timeout_s)
-        self._ledger = SQLiteLedger(self._database)
+        self._soon = Soon(self)
+        self._ledger = SQLiteLedger(self._database, self._soon)
 
     @property
     def url(self) -> str:
@@ -84,6 +86,12 @@ class SQLiteStore:
         durable: bool = True,
     ) -> None:
         leaves = rules.leaves(tenant, events)
+        if not durable and not payloads:
+            if self._database.closed:
+                raise StoreUnavailable(f"`{self._database.path}` was closed")
+            rules.check_tenant(tenant)
+            self._soon.add(tenant, leaves)
+            return
         kept = list((payloads or {}).items())
         beside = kept.pop() if leaves and len(kept) == 1 else None
         if len(leaves) == 1 and not kept and self._ledger.append_one(tenant, leaves[0], beside, durable):
@@ -260,12 +268,18 @@ class SQLiteStore:
         return self._ledger.head(tenant)
 
     def tenants(self) -> list[str]:
+        self._ledger.settle()
         with self._database.read as db:
             return [row[0] for row in db.execute("SELECT name FROM tenant ORDER BY name").fetchall()]
 
+    def flush(self) -> None:
+        self._ledger.flush()
+
     def close(self) -> None:
         with contextlib.suppress(StoreError):  # a store that can no longer be written can still be closed
+            self._ledger.flush()
             self._ledger.finish()
+        self._soon.stop()
         self._database.close()
 
     def _writing(self, durable: bool = True) -> Write:

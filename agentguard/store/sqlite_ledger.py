@@ -11,15 +11,17 @@ stands after the head is nevertheless bound to all before it by its own `edge`.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agentguard.errors import StoreUnavailable
+from agentguard.errors import StoreError, StoreUnavailable
 from agentguard.ledger.log import EMPTY_ROOT, Frontier
 from agentguard.store import rules
 from agentguard.store.database import Database
 from agentguard.store.protocol import Payload, StoredEvent
+from agentguard.store.soon import Soon
 
 __all__ = ["MAX_TAIL", "SHIFT", "SQLiteLedger", "Tree"]
 
@@ -30,11 +32,15 @@ SHIFT: Final = 40
 """Bits of an event's number; above them stands the tenant's."""
 _CHUNK: Final = 1000
 
-_INSERT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT: Final = f"INSERT INTO event VALUES {_ROW}"
+_INSERTS: Final = tuple(f"INSERT INTO event VALUES {', '.join([_ROW] * count)}" for count in range(5))
 _NOTHING: Final = (None, None, None)
+_BATCH: Final = 256
 _PROMISE: Final = "UPDATE tenant SET size = ?, peaks = ?, root = ? WHERE no = ? AND size < ?"
 _HEAD: Final = "SELECT no, size, peaks, root FROM tenant WHERE name = ?"
 _TAIL: Final = "SELECT leaf, edge FROM event WHERE key > ? AND key < ? ORDER BY key"
+_WRITTEN: Final = "SELECT 1 FROM event WHERE key >= ? AND key < ? AND id = ?"
 _NEXT_VERSION: Final = "UPDATE tenant SET version = version + 1 WHERE no = ? RETURNING version"
 
 
@@ -52,32 +58,79 @@ class Tree:
 class SQLiteLedger:
     """Used by `SQLiteStore` under the database's lock."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, soon: Soon) -> None:
         self._database = database
         self._trees: dict[str, Tree] = {}
+        self.soon = soon
+        # The first number and the count of what a write takes along, until it is known to be committed.
+        self._taking: tuple[int, int] | None = None
         # INVARIANT: after a transaction that failed nothing is remembered of what it would have appended.
         database.on_rollback = self._trees.clear
+        database.on_commit = self._committed
 
     def append_one(
         self, tenant: str, leaf: rules.Leaf, beside: tuple[str, Payload] | None, durable: bool
     ) -> bool:
-        """One event and its payload in one statement; False when it needs a transaction."""
-        key, subject, content = _NOTHING if beside is None else _beside(*beside)
+        """One event and its payload, with what waits for it, in one statement; False when it needs more."""
         with self._database.read as db:
             tree = self._trees.get(tenant)
-            if tree is None or tree.frontier.size - tree.promised >= MAX_TAIL - 1:
+            owner, waiting = self.soon.first(len(_INSERTS)) if self.soon else (tenant, [])
+            leaves = [*waiting, leaf]
+            count = len(leaves)
+            if (
+                tree is None
+                or owner != tenant
+                or count >= len(_INSERTS)
+                or tree.frontier.size + count - tree.promised > MAX_TAIL - 1
+            ):
                 return False
-            frontier = tree.frontier.copy()
-            frontier.add(leaf[3])
-            edge = frontier.edge()
+            frontier, rows = _rows(tree, leaves, beside, count - 1)
             self._database.set_full(db, durable)
-            seq = (tree.no << SHIFT) + frontier.size
+            if waiting:
+                self._taking = rows[0][0], count - 1
             try:
-                db.execute(_INSERT, (seq, *leaf[:3], edge, key, subject, leaf[3], content))
+                db.execute(_INSERTS[count], [value for row in rows for value in row])
             except sqlite3.IntegrityError:
                 return False
-            tree.frontier = frontier
+            self._committed()
+            tree.frontier = frontier  # last: an interrupt before makes the next number clash, and look
         return True
+
+    def flush(self) -> None:
+        """Write what waits, in transactions of its own that do not wait for the disk.
+
+        Raises:
+            StoreUnavailable: what could not be written waits on.
+        """
+        while self.soon:
+            with self._database.write_fast as db:
+                tenant, _ = self.soon.first(1)
+                if tenant:
+                    tree = self.add(db, tenant, ())
+                    if tree.frontier.size - tree.promised >= MAX_TAIL - 1:
+                        self.promise(db, tree)
+
+    def settle(self) -> None:
+        """The same before a read; a store that cannot be written can still be read."""
+        if self.soon:
+            with contextlib.suppress(StoreError):
+                self.flush()
+
+    def _committed(self) -> None:
+        if self._taking is not None:
+            self.soon.drop(self._taking[1])
+            self._taking = None
+
+    def _resolve(self, db: sqlite3.Connection) -> None:
+        """After an interrupted write: forget what it took along and stands in the file."""
+        assert self._taking is not None
+        first, _ = self._taking
+        end = ((first >> SHIFT) + 1) << SHIFT
+        while waiting := self.soon.first(1)[1]:
+            if db.execute(_WRITTEN, (first, end, waiting[0][0])).fetchone() is None:
+                break
+            self.soon.drop(1)
+        self._taking = None
 
     def tree(self, db: sqlite3.Connection, tenant: str) -> Tree:
         """The tenant's edge, read when we have none; in a transaction a new tenant is made."""
@@ -107,18 +160,22 @@ class SQLiteLedger:
         leaves: Sequence[rules.Leaf],
         beside: tuple[str, Payload] | None = None,
     ) -> Tree:
-        """Insert events inside a transaction, a payload with the first; if that fails, forget the edge."""
+        """Insert events inside a transaction, a payload with the first; if that fails, forget the edge.
+
+        What waits for the tenant goes before them, and is dropped when the transaction is committed. To be
+        called once in a transaction.
+        """
         tree = self.tree(db, tenant)
+        if self._taking is not None:
+            self._resolve(db)
+        owner, waiting = self.soon.first(_BATCH) if self.soon else ("", [])
+        first = len(waiting) if owner == tenant else 0
+        if first:
+            leaves = [*waiting, *leaves]
         for attempt in (1, 2, 3):
-            base = tree.no << SHIFT
-            frontier = tree.frontier.copy()
-            rows = []
-            key, subject, content = _NOTHING if beside is None else _beside(*beside)
-            for id_, type_, at, leaf in leaves:
-                frontier.add(leaf)
-                edge = frontier.edge()
-                rows.append((base + frontier.size, id_, type_, at, edge, key, subject, leaf, content))
-                key, subject, content = _NOTHING
+            frontier, rows = _rows(tree, leaves, beside, first)
+            if first:
+                self._taking = rows[0][0], first
             try:
                 if len(rows) == 1:
                     db.execute(_INSERT, rows[0])
@@ -175,6 +232,7 @@ class SQLiteLedger:
     def events(
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[StoredEvent]:
+        self.settle()
         with self._database.read as db:
             number = self.number(db, tenant)
         if number is None:
@@ -198,6 +256,7 @@ class SQLiteLedger:
             left = None if left is None else left - len(rows)
 
     def head(self, tenant: str) -> tuple[int, bytes]:
+        self.settle()
         with self._database.read as db:
             found = db.execute(_HEAD, (tenant,)).fetchone()
             if found is None:
@@ -211,8 +270,22 @@ class SQLiteLedger:
         return frontier.size, frontier.root()
 
 
-def _beside(key: str, payload: Payload) -> tuple[str, str, bytes]:
-    return key, payload.subject, payload.content
+_Row = tuple[int, str, str, str, bytes, str | None, str | None, bytes, bytes | None]
+
+
+def _rows(
+    tree: Tree, leaves: Sequence[rules.Leaf], beside: tuple[str, Payload] | None, at: int
+) -> tuple[Frontier, list[_Row]]:
+    """The tree's edge behind these leaves, and their rows; the payload stands beside leaf number `at`."""
+    base, frontier = tree.no << SHIFT, tree.frontier.copy()
+    found: list[_Row] = []
+    for number, (id_, type_, when, leaf) in enumerate(leaves):
+        frontier.add(leaf)
+        key, subject, content = _NOTHING
+        if beside is not None and number == at:
+            key, subject, content = beside[0], beside[1].subject, beside[1].content
+        found.append((base + frontier.size, id_, type_, when, frontier.edge(), key, subject, leaf, content))
+    return frontier, found
 
 
 def _head(size: int, peaks: bytes, root: bytes) -> Frontier | None:

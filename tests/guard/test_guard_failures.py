@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -590,6 +592,40 @@ def test_a_window_ends_by_itself() -> None:
                 break
             threading.Event().wait(0.01)
         assert list(guard.store.events("default", types=("outcome",)))
+
+
+def _reading(url: str) -> None:
+    guard = make_guard(ANY, store=url, record="batched")
+    with guard.session(agent=AGENT):
+        batched(guard)(7)
+
+
+def test_a_worker_that_ends_loses_no_batched_record(tmp_path: Path) -> None:
+    """Neither a forked one, which skips the interpreter's end, nor one that forgets to close its guard."""
+    url = f"sqlite:///{tmp_path}/guard.db"
+    for method in ("fork", "spawn"):
+        worker = multiprocessing.get_context(method).Process(target=_reading, args=(url,))
+        worker.start()
+        worker.join(60)
+        assert worker.exitcode == 0
+    with make_guard(ANY, store=url) as guard:
+        assert len(events(guard, "outcome")) == 2
+        assert [event["state"] for event in events(guard, "segment")] == ["open", "closed"] * 2
+        assert is_whole(guard)
+
+
+def test_a_forked_child_leaves_batched_records_to_its_parent_T43() -> None:
+    """They are written once."""
+    with make_guard(ANY, record="batched") as guard, guard.session(agent=AGENT):
+        guard.recorder._window_ms = 10**6
+        batched(guard)(1)
+        worker = multiprocessing.get_context("fork").Process(target=guard.flush)
+        worker.start()
+        worker.join(60)
+        assert worker.exitcode == 0
+        assert len(guard.recorder._pending) == 2
+        guard.flush()
+        assert len(events(guard, "decision")) == 1
 
 
 def test_a_full_buffer_is_written_at_once() -> None:

@@ -48,7 +48,11 @@ class Faulty:
 
 ACTS: dict[str, Callable[[Store, Approval], object]] = {
     "append": lambda store, _: store.append("default", [decided()]),
-    "append fast": lambda store, _: store.append("default", [decided()], durable=False),
+    "append fast": lambda store, _: (store.append("default", [decided()], durable=False), store.flush()),
+    "append behind what waits": lambda store, _: (
+        store.append("default", [decided()], durable=False),
+        store.append("default", [decided()]),
+    ),
     "append many": lambda store, _: store.append(
         "default", [decided(), decided()], payloads={"k": Payload("ben", b"x"), "l": Payload("ben", b"y")}
     ),
@@ -74,9 +78,10 @@ def everything(store: Store) -> dict[str, Any]:
 @pytest.mark.parametrize("error", [sqlite3.OperationalError, sqlite3.DatabaseError, KeyboardInterrupt])
 @pytest.mark.parametrize("act", ACTS)
 def test_a_fault_at_every_statement_leaves_all_or_nothing_T16(
-    tmp_path: Path, act: str, error: type[BaseException]
+    tmp_path: Path, act: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After it the store goes on, and its ledger is whole."""
+    monkeypatch.setattr("agentguard.store.soon.SECONDS", 600)  # nobody else writes meanwhile
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     approval = answer(store, ask(store))
     database = store._database  # type: ignore[attr-defined]
