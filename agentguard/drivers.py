@@ -19,13 +19,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.canonical import Frozen, freeze
-from agentguard.flow import Flow, told
 from agentguard.operations import (
     Buffer,
     Change,
     Claim,
     Failed,
     Fetch,
+    Flow,
     Load,
     Notify,
     Open,
@@ -37,6 +37,7 @@ from agentguard.operations import (
     Wait,
     WouldBlock,
 )
+from agentguard.recording import told
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard

@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from agentguard.call import AgentIdentity, Principal
+from agentguard.calls import Call
 from agentguard.canonical import Frozen, freeze
 from agentguard.decorate import check_function, guarded, kind_of
 from agentguard.drivers import active, drive, drive_sync
 from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError, ToolCallDenied
-from agentguard.flow import Call, Flow, call_flow
+from agentguard.flow import call_flow
 from agentguard.ids import uuid7
 from agentguard.implementation import code_of
 from agentguard.ledger import events
 from agentguard.ledger.keys import args_hmac, ledger_key
+from agentguard.operations import Flow
 from agentguard.recorder import Recorder
 from agentguard.session import Pause, Session, current_session
 from agentguard.stepping import Resumption, resume_flow

@@ -6,7 +6,7 @@ knows which it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "Closed",
     "Failed",
     "Fetch",
+    "Flow",
     "Load",
     "Notify",
     "Open",
@@ -144,6 +145,9 @@ class Run:
 
 
 Operation = Fetch | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
+
+Flow = Generator[Operation, Any, Any]
+"""The path of one call: yields operations, receives their results, returns the result of the call."""
 
 
 @dataclass(frozen=True, slots=True)

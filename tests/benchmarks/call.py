@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from agentguard import AgentIdentity, Guard, Snapshot
+from agentguard.calls import Call, request_of
 from agentguard.canonical import freeze
-from agentguard.flow import Call, happened, payloads, request_of
 from agentguard.ids import uuid7
+from agentguard.recording import happened, payloads
 
 RULES = 10
 POLICY: dict[str, Any] = {

@@ -1,0 +1,125 @@
+"""One intended call as an interceptor hands it over, and the context request that is decided on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agentguard.call import EMPTY, ContextRequest
+from agentguard.canonical import Frozen, freeze
+from agentguard.operations import Fetch, Operation
+from agentguard.session import Pause, Session
+from agentguard.tools import Tool
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+    from agentguard.policy import Snapshot
+    from agentguard.stepup.model import Approval
+
+
+__all__ = ["Call", "digest_of", "fetch", "request_of"]
+
+_FACT_KEYS: Final = frozenset({"context", "resource", "workload"})
+log = logging.getLogger("agentguard")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One intended call, as an interceptor hands it over.
+
+    `problem` is what binding the arguments already found wrong. `streams` says that the tool yields its
+    result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now. `fresh`
+    says that the guard itself made the call id, for this one decision. `asked` is the digest of the arguments
+    as they came, and `ran` says that the tool was started, both set by the flow. `approved` is told of the
+    approval before it is claimed.
+    """
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    session: Session | None
+    call_id: str
+    pause: Pause = "wait"
+    problem: Exception | None = None
+    streams: bool = False
+    digest: str = ""
+    fresh: bool = False
+    asked: str = ""
+    ran: bool = False
+    approved: Callable[[Approval], None] | None = None
+
+
+def digest_of(call: Call, frozen: Frozen) -> str:
+    """The digest of the arguments as they came, for the breaker; most calls never need it."""
+    if not call.asked:
+        call.asked = frozen.digest
+    return call.asked
+
+
+def request_of(guard: Guard, call: Call, view: Mapping[str, Any]) -> ContextRequest:
+    """The context request of a call, from its session and tool, without fetched facts."""
+    session, tool = call.session, call.tool
+    resource = None
+    if tool.resource is not None and view is not EMPTY:
+        try:
+            found = tool.resource(view)
+            resource = None if found is None else freeze(found).view
+        except Exception as error:
+            # An absent fact: every rule that reads it fires, and no allow rule does.
+            log.warning("resource of `%s` failed: %s", tool.name, type(error).__name__)
+    if session is None:
+        return ContextRequest(
+            tool=tool.name,
+            args=view,
+            agent=EMPTY,
+            tenant=guard.tenant,
+            call_id=call.call_id,
+            tool_digest=tool.digest,
+            now=guard.now(),
+            facts=tool.facts,
+            secrets=tool.secrets,
+        )
+    return ContextRequest(
+        tool=tool.name,
+        args=view,
+        agent=session._agent_facts,
+        tenant=guard.tenant,
+        call_id=call.call_id,
+        tool_digest=call.digest or tool.digest,
+        principal=session._principal_facts,
+        chain=session._chain_facts,
+        environment=session.environment,
+        secrets=tool.secrets,
+        session=session.facts(),
+        resource=resource,
+        workload=session._workload,
+        facts=tool.facts,
+        context=session._context,
+        now=guard.now(),
+    )
+
+
+def fetch(
+    guard: Guard, snapshot: Snapshot, request: ContextRequest
+) -> Generator[Operation, Any, ContextRequest]:
+    """The request with what the fact providers know of what its rules read."""
+    if not guard.providers:
+        return request
+    names = snapshot.needs(request.tool)
+    if not names:
+        return request
+    known: Mapping[str, Any] = yield Fetch(request, names)
+    changes: dict[str, Any] = {}
+    supplied = dict(request.supplied)
+    for name, value in known.items():
+        try:
+            if name in _FACT_KEYS:
+                old = getattr(request, name)
+                changes[name] = freeze({**dict(old or {}), **dict(value)}).view
+            else:
+                supplied[name] = freeze({**dict(supplied.get(name, {})), **dict(value)}).view
+        except Exception as error:
+            # An absent fact: every rule that reads it fires, and no allow rule does.
+            log.warning("what a fact provider said of `%s` is no fact: %s", name[:40], type(error).__name__)
+    return replace(request, supplied=supplied, **changes)

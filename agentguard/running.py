@@ -1,0 +1,131 @@
+"""Recording the decision, running the tool, recording how it ended.
+
+INVARIANT: `Run` is yielded only after the decision that permits it was recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from agentguard.call import ContextRequest
+from agentguard.calls import Call
+from agentguard.canonical import Frozen
+from agentguard.decision import Decision, RedactResult
+from agentguard.ids import uuid7
+from agentguard.ledger import events
+from agentguard.operations import Batch, Buffer, Closed, Failed, Flow, Operation, Record, Run
+from agentguard.recording import happened, payloads, quietly, told
+from agentguard.redact import redact
+from agentguard.refusing import thaw, unrecorded
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+
+
+__all__ = ["record_and_run", "run"]
+
+log = logging.getLogger("agentguard")
+
+
+def record_and_run(
+    guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
+) -> Flow:
+    try:
+        arguments = final.thaw()
+    except Exception:
+        arguments = yield from thaw(guard, call, request, final)
+    decision_id = call.call_id if call.fresh else uuid7()
+
+    def decided() -> Batch:
+        hmac = guard.hmac(frozen.canonical)
+        written = happened(guard, request, decision, decision_id, hmac, runs=True)
+        if final is frozen:
+            return written, payloads(guard, request, (hmac, frozen))
+        return written, payloads(guard, request, (hmac, frozen), (guard.hmac(final.canonical), final))
+
+    batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
+    record: Buffer | Record = Buffer(decided) if batched else Record(*decided())
+
+    def settle(status: events.Status, started: int, error: str | None) -> Operation:
+        at, duration = guard.now(), (time.perf_counter_ns() - started) // 1000
+
+        def ended() -> Batch:
+            outcome = events.outcome(
+                id=uuid7(),
+                tenant=guard.tenant,
+                at=at,
+                request=request,
+                decision_id=decision_id,
+                status=status,
+                args_hmac=guard.hmac(final.canonical),
+                duration_us=duration,
+                error=error,
+            )
+            return (outcome,), {}
+
+        return Buffer(ended) if batched else Record(ended()[0], durable=False)
+
+    started = time.perf_counter_ns()
+    try:
+        yield record
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        yield from unrecorded(call, error)
+    except BaseException:
+        if record.done:
+            yield from quietly(settle("failed", started, "CancelledBeforeRun"))
+        raise
+    return (yield from run(call, request, decision, arguments, final, settle))
+
+
+def run(
+    call: Call,
+    request: ContextRequest,
+    decision: Decision,
+    arguments: dict[str, Any],
+    final: Frozen,
+    settle: Any,
+) -> Flow:
+    """Run the tool and record how it ended; `settle` makes the operation that records it."""
+    started = time.perf_counter_ns()
+    session, tool = call.session, call.tool
+    untrusted = tool.facts.get("untrusted_output") is True
+    if session is not None and untrusted:
+        # Before it runs: a stream is read while it runs, and what it raises are other people's words too.
+        session.label("untrusted")
+    call.ran = True
+    try:
+        result = yield Run(arguments, final, tool.name, session)
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        yield from _ended(settle, "failed", started, type(error).__name__)
+        return Failed(error)
+    except Closed as error:
+        yield from _ended(settle, "succeeded", started, "Closed")
+        return Failed(error)
+    except BaseException as error:
+        yield from _ended(settle, "unknown", started, type(error).__name__)
+        return Failed(error)
+    yield from _ended(settle, "succeeded", started, None)
+    for item in decision.obligations:
+        if isinstance(item, RedactResult):
+            result = redact(result, item.paths)
+    if session is not None and not call.streams:
+        session.observe(result, tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id)
+    return result
+
+
+def _ended(
+    settle: Any, status: events.Status, started: int, error: str | None
+) -> Generator[Operation, Any, None]:
+    try:
+        operation = settle(status, started, error)
+    except Exception as failure:
+        log.error("an outcome could not be recorded: %s", told(failure))
+        return
+    yield from quietly(operation)
