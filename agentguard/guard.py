@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import gc
-import inspect
-import json
-import logging
 import os
-import queue
-import sys
-import threading
 import types
-import typing
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,34 +13,28 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self
 
 from agentguard.call import AgentIdentity, Principal
 from agentguard.calls import Call
-from agentguard.canonical import Frozen, freeze
-from agentguard.decorate import check_function, guarded, kind_of
+from agentguard.canonical import freeze
+from agentguard.decorate import check_function, guarded
 from agentguard.drivers import active, drive, drive_sync
-from agentguard.errors import AgentGuardError, ArgumentsError, ConfigurationError, ToolCallDenied
+from agentguard.errors import ArgumentsError, ConfigurationError
 from agentguard.flow import call_flow
 from agentguard.ids import uuid7
-from agentguard.implementation import code_of
 from agentguard.ledger import events
 from agentguard.ledger.keys import args_hmac, ledger_key
+from agentguard.ledger.reruns import has_run
 from agentguard.operations import Flow
 from agentguard.recorder import Recorder
+from agentguard.registry import Registry
+from agentguard.resuming import Restored, restorer, runner
 from agentguard.session import Pause, Session, current_session
 from agentguard.stepping import Resumption, resume_flow
 from agentguard.stepup import machine
 from agentguard.stepup.ballot import Answer, cast, departed
 from agentguard.stepup.channels import Question
+from agentguard.stepup.telling import ChannelThread
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import open_store
-from agentguard.tools import (
-    ArgumentCheck,
-    Binder,
-    Tool,
-    ToolFacts,
-    annotated_classes,
-    definition_digest,
-    signature_text,
-    tool_name,
-)
+from agentguard.tools import ArgumentCheck, Tool, ToolFacts, tool_entries
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -66,8 +51,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-log = logging.getLogger("agentguard")
-_CHANNEL_QUEUE: Final = 1_000
 _guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
 
 
@@ -135,9 +118,9 @@ class Guard:
             from agentguard.stepup.directory import open_directory
 
             directory = open_directory(directory)
-        self._entries = _tool_entries(tool_facts)
+        self.registry: Final = Registry(tool_entries(tool_facts))
         self.directory: Final[Directory] = directory
-        self._channels = [_ChannelThread(channel) for channel in channels]
+        self._channels = [ChannelThread(channel) for channel in channels]
         self._own_store = isinstance(store, str)
         self.store: Final[Store] = open_store(store, clock=clock) if isinstance(store, str) else store
         self.record: Final = record
@@ -149,8 +132,6 @@ class Guard:
         self.now: Final = self.store.now
         self.waiter: Final = ApprovalWaiter(self.store)
         self.recorder: Final = Recorder(self.store, tenant, self.now)
-        self._tools: dict[str, Tool] = {}
-        self._raw: dict[str, types.FunctionType] = {}
         self._non_waivable = _non_waivable(self._snapshot)
         self.closed = False
         self._forked()
@@ -251,7 +232,7 @@ class Guard:
                 resource=resource,
             )
             plain_function: Any = function
-            self._raw[tool.name] = plain_function
+            self.registry.raw[tool.name] = plain_function
             return guarded(self, tool, plain_function)
 
         return decorate
@@ -278,90 +259,34 @@ class Guard:
         Raises:
             ConfigurationError: the name or a fact is refused, or another tool has this name.
         """
-        name = tool_name(name)
-        entry = self._entries.get(name, {})
-        where = f"tool `{name}`"
-        given = ToolFacts.parse(facts, where).model_dump(exclude_defaults=True)
-        filed = ToolFacts.parse(entry.get("facts"), where).model_dump(exclude_defaults=True)
-        scopes = tuple(dict.fromkeys((*secrets, *entry.get("secrets", ()))))
-        if isinstance(secrets, str) or not all(isinstance(scope, str) and scope for scope in scopes):
-            raise ConfigurationError(f"{where}: secrets must be a list of scope names")
-        binder, classes, described = None, {}, dict(definition or {})
-        if run is not None:
-            hidden = {*injected, *entry.get("injected", ())}
-            try:
-                signature = inspect.signature(run)
-            except (TypeError, ValueError):
-                problem = f"{where}: its signature cannot be read; wrap it in a function"
-                raise ConfigurationError(problem) from None
-            first = next(iter(signature.parameters), None)
-            qualified = getattr(run, "__qualname__", "").rpartition(".")[0]
-            if first in ("self", "cls") and qualified and not qualified.endswith("<locals>"):
-                hidden.add(str(first))
-            binder = Binder(signature, hidden)
-            classes = annotated_classes(run)
-            described.setdefault("signature", signature_text(signature))
-            described.setdefault("doc", inspect.getdoc(run) or "")
-            described.setdefault("of", f"{run.__module__}:{getattr(run, '__qualname__', '')}")
-        tool = Tool(
-            name=name,
-            digest=definition_digest(name, described, run),
-            facts=ToolFacts.parse({**given, **filed}, where).to_facts(),
-            secrets=scopes,
-            arguments=tuple(arguments) if arguments is not None else binder.names if binder else None,
-            run=run,
-            binder=binder,
-            check=check if check is not None else _signature_check(binder, run),
-            classes=classes,
+        return self.registry.register(
+            name,
+            run,
+            secrets=secrets,
+            facts=facts,
+            injected=injected,
             resource=resource,
-            where=described.get("of", ""),
-            code=code_of(run),
+            definition=definition,
+            arguments=arguments,
+            check=check,
         )
-        known = self._tools.get(name)
-        same = known is None or (known.where == tool.where and (tool.where or known.digest == tool.digest))
-        if known is not None and not same:
-            raise ConfigurationError(
-                f"two tools are called `{name}`: {known.where or 'one registered before'} and "
-                f"{tool.where or 'this one'}; give one another name"
-            )
-        self._tools[name] = tool
-        return tool
 
     @property
     def tools(self) -> Mapping[str, Tool]:
         """Every registered tool by name."""
-        return types.MappingProxyType(self._tools)
+        return types.MappingProxyType(self.registry.tools)
 
     def bypasses(self) -> list[str]:
         """Ways around the guard that can be seen from here: who else holds an undecorated function, which
         module's name no longer leads to the guarded one. An empty list is no proof: one process cannot
         fence off its own code."""
-        found: list[str] = []
-        for name in list(self._raw):
-            function = self._raw[name]
-            if code_of(function) is not self._tools[name].code:
-                found.append(f"the code of `{name}` was replaced after it was registered")
-            for holder in gc.get_referrers(function):
-                if holder is not self._raw:
-                    places = _held(holder, function)
-                    found.extend(f"{place} the unguarded function of `{name}`" for place in places)
-            module = sys.modules.get(function.__module__)
-            here: Any = module
-            for part in function.__qualname__.split("."):
-                here = None if part == "<locals>" else getattr(here, part, None)
-                if here is None:
-                    break
-            if here is not None and here is not function and not hasattr(here, "__agentguard__"):
-                where = f"{function.__module__}.{function.__qualname__}"
-                found.append(f"`{where}` was replaced by something that is not guarded")
-        return sorted(set(found))
+        return self.registry.bypasses()
 
     def unknown_tools(self) -> list[str]:
         """Exact tool names that a policy speaks of and nobody registered."""
-        named: set[str] = set()
-        for rule in self._snapshot.rules:
-            named.update(pattern for pattern in rule.tools if not pattern.endswith("*"))
-        return sorted(named - set(self._tools) - set(self._entries))
+        return self.registry.missing(
+            pattern for rule in self._snapshot.rules for pattern in rule.tools if not pattern.endswith("*")
+        )
 
     # -- sessions and calls
 
@@ -431,7 +356,7 @@ class Guard:
         if outer is not None and problem is None:
             inner = self._within(outer, tool, arguments)
             if inner is not None:
-                return None, _runner(function, binder, injected, inner)
+                return None, runner(function, binder, injected, inner)
         session = current_session(self)
         call = Call(
             tool=tool,
@@ -444,7 +369,7 @@ class Guard:
             fresh=True,
             digest=tool.current,
         )
-        return call_flow(self, call), _runner(function, binder, injected, None)
+        return call_flow(self, call), runner(function, binder, injected, None)
 
     def _within(self, outer: Any, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any] | None:
         try:
@@ -507,7 +432,7 @@ class Guard:
         problem: Exception | None = None,
         approved: Callable[[Approval], None] | None = None,
     ) -> Flow:
-        known = self._tools.get(tool) if isinstance(tool, str) else tool
+        known = self.registry.tools.get(tool) if isinstance(tool, str) else tool
         if known is None:
             raise ConfigurationError(f"no tool is called `{tool}`; `guard.register` it first")
         if call_id is not None and not _nameable(call_id):
@@ -543,24 +468,9 @@ class Guard:
         except ArgumentsError:
             return False
         self.flush()
-        needle = json.dumps(call_id, ensure_ascii=False).encode()
-        ran: dict[str, bool] = {}
-        for event in self.store.events(self.tenant, types=("decision", "outcome")):
-            if needle not in event.leaf:
-                continue
-            data = json.loads(event.leaf)
-            if (data.get("call_id"), data.get("session"), data.get("tool")) != (
-                call_id,
-                session.id,
-                tool.name,
-            ):
-                continue
-            if event.type == "outcome":
-                if data.get("status") == "failed":
-                    ran.pop(data.get("decision_id"), None)
-            elif data["runs"] and data["phase"] == "decide" and data["args_hmac"] == hmac:
-                ran[data["id"]] = True
-        return bool(ran)
+        return has_run(
+            self.store, self.tenant, tool=tool.name, session=session.id, call_id=call_id, hmac=hmac
+        )
 
     # -- approvals
 
@@ -605,12 +515,12 @@ class Guard:
             ApprovalPending: nobody has decided yet. ToolCallDenied: it will not run. OutcomeUnknown: it was
                 started once and how it ended is not known. NotFound: there is no such approval.
         """
-        holder: dict[str, Any] = {}
+        restored = Restored()
 
         async def run(arguments: dict[str, Any]) -> Any:
-            tool, call = holder["tool"], holder["run"]
-            with holder["session"]:
-                match kind_of(tool.run):
+            session, call = restored.ready()
+            with session:
+                match restored.kind:
                     case "async":
                         return await call(arguments)
                     case "async generator":
@@ -620,7 +530,7 @@ class Guard:
                     case _:
                         return await asyncio.to_thread(call, arguments)
 
-        flow = resume_flow(self, self._restore(holder, injected or {}), approval_id, wait)
+        flow = resume_flow(self, restorer(self, restored, injected or {}), approval_id, wait)
         found: Resumption = await drive(self, flow, run)
         return found
 
@@ -628,70 +538,17 @@ class Guard:
         self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
     ) -> Resumption:
         """The same as `resume`, for synchronous tools."""
-        holder: dict[str, Any] = {}
+        restored = Restored()
 
         def run(arguments: dict[str, Any]) -> Any:
-            with holder["session"]:
-                result = holder["run"](arguments)
-                return list(result) if kind_of(holder["tool"].run) == "generator" else result
+            session, call = restored.ready()
+            with session:
+                result = call(arguments)
+                return list(result) if restored.kind == "generator" else result
 
-        flow = resume_flow(self, self._restore(holder, injected or {}, sync=True), approval_id, wait)
+        flow = resume_flow(self, restorer(self, restored, injected or {}, sync=True), approval_id, wait)
         found: Resumption = drive_sync(self, flow, run)
         return found
-
-    def _restore(
-        self, holder: dict[str, Any], injected: Mapping[str, Any], *, sync: bool = False
-    ) -> Callable[[Approval], tuple[Call, Frozen]]:
-        def restore(approval: Approval) -> tuple[Call, Frozen]:
-            tool = self._tools.get(approval.tool)
-            if tool is None or tool.run is None or tool.binder is None:
-                raise ConfigurationError(
-                    f"`{approval.tool}` is not registered with a function in this process; import the module "
-                    "that decorates it, then resume"
-                )
-            kind = kind_of(tool.run)
-            if sync and kind.startswith("async"):
-                raise ConfigurationError(f"`{approval.tool}` is asynchronous; use `await guard.resume(...)`")
-            unknown = sorted(set(injected) - tool.binder.injected)
-            if unknown:
-                raise ConfigurationError(
-                    f"`{unknown[0]}` is not an injected parameter of `{approval.tool}`; "
-                    "what runs is what was approved"
-                )
-            missing = sorted(tool.binder.injected - set(injected) - set(tool.binder.optional))
-            if missing:
-                raise ConfigurationError(
-                    f"`{approval.tool}` has injected parameters: pass injected={{'{missing[0]}': ...}}"
-                )
-            if approval.arguments is None:
-                raise ConfigurationError(
-                    f"the arguments of approval `{approval.id}` were erased; it cannot run"
-                )
-            try:
-                final = Frozen.from_canonical(approval.arguments, tool.classes)
-            except ArgumentsError as error:
-                raise ToolCallDenied(
-                    approval.tool,
-                    "agentguard/approval",
-                    str(error),
-                    remedy="ask_operator",
-                    decision_id=approval.decision_id,
-                ) from None
-            session = _session_of(self, approval)
-            raw = self._raw.get(tool.name, tool.run)
-            holder.update(tool=tool, session=session, run=_runner(raw, tool.binder, dict(injected), None))
-            call = Call(
-                tool=tool,
-                arguments=final.view,
-                session=session,
-                call_id=approval.call_id,
-                pause="wait",
-                streams=kind.endswith("generator"),
-                digest=tool.current,
-            )
-            return call, final
-
-        return restore
 
     # -- used by the flow
 
@@ -736,169 +593,8 @@ class Guard:
         await asyncio.to_thread(self.close)
 
 
-class _ChannelThread:
-    """Calls one channel, one question after the other, in a thread that lives while there are questions."""
-
-    def __init__(self, channel: Any) -> None:
-        self._notify: Callable[[Question], None] = getattr(channel, "notify", channel)
-        self._forked()
-
-    def _forked(self) -> None:
-        self._questions: queue.Queue[Question | None] = queue.Queue(_CHANNEL_QUEUE)
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-
-    def put(self, question: Question) -> None:
-        if os.getpid() != self._pid:
-            self._forked()
-        try:
-            self._questions.put_nowait(question)
-        except queue.Full:
-            log.error("a channel is full; nobody was told of approval %s", question.approval.id)
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="agentguard-channel", daemon=True)
-                self._thread.start()
-
-    def _work(self) -> None:
-        while (question := self._questions.get()) is not None:
-            try:
-                self._notify(question)
-            except AgentGuardError as error:
-                log.warning("a channel's answer does not count: %s", error)
-            except Exception as error:
-                log.error("a channel failed: %s", type(error).__name__)
-
-    def stop(self) -> None:
-        if self._thread is not None:
-            try:
-                self._questions.put_nowait(None)
-            except queue.Full:
-                pass
-
-
-def _runner(
-    function: Callable[..., Any], binder: Binder, injected: dict[str, Any], fixed: dict[str, Any] | None
-) -> Callable[[dict[str, Any]], Any]:
-    def run(arguments: dict[str, Any]) -> Any:
-        given = {**(arguments if fixed is None else fixed), **injected}
-        args, kwargs = binder.spread(given)
-        return function(*args, **kwargs)
-
-    return run
-
-
 def _nameable(call_id: object) -> bool:
     return isinstance(call_id, str) and 0 < len(call_id) <= 256 and call_id.isprintable()
-
-
-def _held(holder: Any, function: object) -> list[str]:
-    """How a referrer holds a function, in words; nothing where it is the guard's own or a running call."""
-    kind = type(holder).__name__
-    if isinstance(holder, dict):
-        held = any(value is function for value in list(holder.values()))
-        for module in list(sys.modules.values()):
-            if getattr(module, "__dict__", None) is holder:
-                names = [name for name in dir(module) if getattr(module, name, None) is function]
-                return [f"`{module.__name__}.{name}` is" for name in names]
-        return ["a dict holds"] if held else []
-    if isinstance(holder, (list, tuple, set, frozenset, functools.partial, types.MethodType)):
-        return [f"a {kind} holds"]
-    if isinstance(holder, (Tool, types.FrameType, types.CellType)) or not hasattr(holder, "__dict__"):
-        return []
-    held = any(value is function for value in list(vars(holder).values()))
-    return [f"a {kind} holds"] if held else []
-
-
-def _signature_check(binder: Binder | None, run: Callable[..., Any] | None) -> ArgumentCheck | None:
-    """Whether rewritten arguments fit a function's annotations, as pydantic reads them."""
-    if binder is None or run is None:
-        return None
-    made: list[dict[str, Any]] = []
-
-    def adapters() -> dict[str, Any]:
-        from pydantic import TypeAdapter
-
-        found: dict[str, Any] = {}
-        try:
-            hints = typing.get_type_hints(run)
-        except Exception:
-            return found
-        for name, hint in hints.items():
-            if name in binder.names and name not in binder.collected:
-                try:
-                    found[name] = TypeAdapter(hint)
-                except Exception:
-                    continue  # a class that pydantic does not know is not checked
-        return found
-
-    def check(arguments: Mapping[str, Any]) -> str | None:
-        from pydantic import ValidationError
-
-        unknown = binder.unknown(arguments)
-        if unknown is not None:
-            return f"`{unknown}`: it has no such parameter"
-        if not made:
-            made.append(adapters())
-        for name, value in arguments.items():
-            adapter = made[0].get(name)
-            if adapter is not None:
-                try:
-                    adapter.validate_python(value)
-                except ValidationError as error:
-                    return f"`{name}`: {error.errors()[0]['type']}"
-        return None
-
-    return check
-
-
-def _session_of(guard: Guard, approval: Approval) -> Session:
-    """The session of an approval, for the time of its run: the original agent, principal and chain."""
-    request = approval.request
-
-    def identity(data: Mapping[str, Any]) -> AgentIdentity:
-        rest = {key: value for key, value in data.items() if key not in ("id", "owner", "tags")}
-        return AgentIdentity(data["id"], owner=data.get("owner"), tags=data.get("tags", ()), **rest)
-
-    principal = request.get("principal")
-    person = None
-    if principal is not None:
-        rest = {key: value for key, value in principal.items() if key not in ("id", "groups")}
-        person = Principal(principal["id"], tuple(principal.get("groups", ())), rest)
-    session = request.get("session") or {}
-    return Session(
-        guard,
-        agent=identity(request["agent"]),
-        principal=person,
-        id=session.get("id", ""),
-        environment=request.get("environment"),
-        chain=[identity(link) for link in request.get("chain", ())],
-        context=request.get("context") or None,
-        workload=request.get("workload"),
-        pause="wait",
-        labels=session.get("labels", ()),
-    )
-
-
-def _tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    if source is None:
-        return {}
-    if isinstance(source, Mapping):
-        found = {tool_name(name): dict(entry) for name, entry in source.items()}
-        for name, entry in found.items():
-            unknown = sorted(set(entry) - {"facts", "secrets", "injected"})
-            if unknown:
-                raise ConfigurationError(
-                    f"tool `{name}`: unknown key `{unknown[0]}`; known keys: facts, injected, secrets"
-                )
-        return found
-    from agentguard.config import load_tool_facts
-
-    return {
-        name: {"facts": entry.facts, "secrets": entry.secrets, "injected": entry.injected}
-        for name, entry in load_tool_facts(Path(source)).items()
-    }
 
 
 def _non_waivable(snapshot: Snapshot) -> frozenset[str]:
