@@ -13,6 +13,7 @@ from agentguard.errors import (
     PolicyError,
     StoreError,
     ToolCallDenied,
+    ToolFailed,
     VoteRefused,
 )
 from agentguard.guard import FactProvider, Guard
@@ -53,6 +54,7 @@ __all__ = [
     "Tool",
     "ToolCallDenied",
     "ToolFacts",
+    "ToolFailed",
     "VoteRefused",
 ]
 

@@ -29,11 +29,11 @@ log = logging.getLogger("agentguard")
 class Call:
     """One intended call, as an interceptor hands it over.
 
-    `problem` is what binding the arguments already found wrong. `streams` says that the tool yields its
-    result bit by bit, which no redaction can follow. `digest` is the tool's definition as it is now. `fresh`
-    says that the guard itself made the call id, for this one decision. `asked` is the digest of the arguments
-    as they came, and `ran` says that the tool was started, both set by the flow. `approved` is told of the
-    approval before it is claimed.
+    `unknown` says that no tool has this name. `problem` is what binding the arguments already found wrong.
+    `streams` says that the tool yields its result bit by bit, which no redaction can follow. `digest` is the
+    tool's definition as it is now. `fresh` says that the guard itself made the call id, for this one
+    decision. `asked` is the digest of the arguments as they came, and `ran` says that the tool was started,
+    both set by the flow. `approved` is told of the approval before it is claimed.
     """
 
     tool: Tool
@@ -42,6 +42,7 @@ class Call:
     call_id: str
     pause: Pause = "wait"
     problem: Exception | None = None
+    unknown: bool = False
     streams: bool = False
     digest: str = ""
     fresh: bool = False

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.canonical import Frozen, freeze
+from agentguard.errors import ConfigurationError
 from agentguard.operations import (
     Buffer,
     Change,
@@ -170,7 +171,7 @@ def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -
         mark = Active(guard, step)
         token = active.set(mark)
         try:
-            value, error = run(step.arguments), None
+            value, error = _finished(run(step.arguments), step.tool), None
         except GeneratorExit:
             _close(guard, flow)
             raise
@@ -181,6 +182,19 @@ def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -
             mark.end()
         step = advance(guard, flow, value, error)
     return step.result()
+
+
+def _finished(value: Any, tool: str) -> Any:
+    """What a plain function returned, unless its work has yet to happen: that would run unrecorded."""
+    if not hasattr(type(value), "__await__"):
+        return value
+    stop = getattr(value, "close", None) or getattr(value, "cancel", None)
+    if callable(stop):
+        stop()
+    raise ConfigurationError(
+        f"`{tool}` is a plain function and returned something to await; declare it `async def` and await it "
+        "inside, so that the guard sees it end"
+    )
 
 
 async def drive(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:

@@ -10,6 +10,7 @@
     │   └── InvalidArguments        ... because its arguments do not fit the tool (also a TypeError)
     ├── ApprovalPending             the call did not run yet; `guard.resume(error.approval_id)` runs it
     ├── OutcomeUnknown              the call was claimed and its outcome is not known; it is never run again
+    ├── ToolFailed                  the tool ran and raised, and its own error may not be shown
     └── StoreError                  the store could not do it; the flow turns it into a denial
         ├── StoreUnavailable        locked, full, read-only, missing, damaged
         ├── SchemaMismatch          written by a newer agentguard, or not ours
@@ -20,7 +21,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "ToolCallDenied",
+    "ToolFailed",
     "VoteRefused",
 ]
 
@@ -49,7 +51,33 @@ Remedy = Literal["never", "rejected", "with_approval", "by_exception", "fix_call
 
 
 class AgentGuardError(Exception):
-    """Root of everything agentguard raises on purpose."""
+    """Root of everything agentguard raises on purpose.
+
+    It can be pickled, as queues and process pools do, and arrives with its fields; what another process
+    cannot take (a `decision` that holds a tool's own objects) arrives as None.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., AgentGuardError], tuple[object, ...]]:
+        return _again, (type(self), self.args, {name: _portable(value) for name, value in vars(self).items()})
+
+
+def _again(
+    kind: type[AgentGuardError], args: tuple[object, ...], fields: dict[str, object]
+) -> AgentGuardError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(fields)
+    return error
+
+
+def _portable(value: object) -> object:
+    import pickle  # here: few errors travel
+
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return None
+    return value
 
 
 class ConfigurationError(AgentGuardError):
@@ -132,15 +160,32 @@ class ApprovalPending(AgentGuardError):
 
 
 class OutcomeUnknown(AgentGuardError):
-    """An approved call was started and nobody recorded how it ended; a person must look."""
+    """An approved call was started and nobody recorded how it ended; a person must look.
 
-    def __init__(self, approval_id: str, tool: str) -> None:
+    `state` is `claimed` while it may still be running elsewhere, and `unknown` once that is ruled out.
+    """
+
+    def __init__(self, approval_id: str, tool: str, state: Literal["claimed", "unknown"] = "unknown") -> None:
         self.approval_id = approval_id
         self.tool = tool
+        self.state = state
+        told = "its outcome is unknown" if state == "unknown" else "runs still, or was interrupted"
         super().__init__(
-            f"`{tool}` was started under approval `{approval_id}` and its outcome is unknown; "
+            f"`{tool}` was started under approval `{approval_id}` and {told}; "
             "check its effect by hand, it is not run again"
         )
+
+
+class ToolFailed(AgentGuardError):
+    """The tool ran and raised an error that is not shown, because its result has to be redacted.
+
+    `kind` is the class of what it raised. The text of an error can hold what redaction would take out.
+    """
+
+    def __init__(self, tool: str, kind: str) -> None:
+        self.tool = tool
+        self.kind = kind
+        super().__init__(f"`{tool}` failed with {kind}; its text is withheld, as its result is redacted")
 
 
 class StoreError(AgentGuardError):

@@ -77,6 +77,9 @@ def _path(guard: Guard, call: Call) -> Flow:
             "ask_operator",
         )
     assert session is not None
+    if call.unknown:
+        request = request_of(guard, call, EMPTY)
+        yield from refuse(guard, call, request, "tool", "no tool of this name is registered", "ask_operator")
     if call.problem is not None:
         request = request_of(guard, call, EMPTY)
         yield from refuse(

@@ -34,7 +34,7 @@ from agentguard.stepup.channels import Question
 from agentguard.stepup.telling import ChannelThread
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import open_store
-from agentguard.tools import ArgumentCheck, Tool, ToolFacts, tool_entries
+from agentguard.tools import ArgumentCheck, Tool, ToolFacts, shown_name, tool_entries
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -396,10 +396,11 @@ class Guard:
 
         With the same `call_id` a framework may come here again after a pause: the approval is found, not
         asked for twice. `problem` is what the adapter found wrong with the call: it is denied and recorded.
-        `approved` is told of the call's approval before it is claimed.
+        `approved` is told of the call's approval before it is claimed. A name that nobody registered is a
+        denial like any other.
 
         Raises:
-            ToolCallDenied, ApprovalPending, OutcomeUnknown.
+            ToolCallDenied, ApprovalPending, OutcomeUnknown, ToolFailed.
         """
         flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
         result: R = drive_sync(self, flow, run)
@@ -433,8 +434,9 @@ class Guard:
         approved: Callable[[Approval], None] | None = None,
     ) -> Flow:
         known = self.registry.tools.get(tool) if isinstance(tool, str) else tool
+        unknown = known is None
         if known is None:
-            raise ConfigurationError(f"no tool is called `{tool}`; `guard.register` it first")
+            known = Tool(name=shown_name(tool), digest="", facts={})
         if call_id is not None and not _nameable(call_id):
             # It may come from a model: what cannot stand in a record names no call.
             call_id = None
@@ -447,6 +449,7 @@ class Guard:
             call_id=call_id or uuid7(),
             pause=pause or (session.pause if session is not None else self.pause),
             problem=problem,
+            unknown=unknown,
             approved=approved,
             digest=known.current,
         )

@@ -14,6 +14,7 @@ from agentguard.call import ContextRequest
 from agentguard.calls import Call
 from agentguard.canonical import Frozen
 from agentguard.decision import Decision, RedactResult
+from agentguard.errors import AgentGuardError, ToolFailed
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.operations import Batch, Buffer, Closed, Failed, Flow, Operation, Record, Run
@@ -104,7 +105,7 @@ def run(
         raise
     except Exception as error:
         yield from _ended(settle, "failed", started, type(error).__name__)
-        return Failed(error)
+        return Failed(_shown(error, tool.name, decision))
     except Closed as error:
         yield from _ended(settle, "succeeded", started, "Closed")
         return Failed(error)
@@ -118,6 +119,15 @@ def run(
     if session is not None and not call.streams:
         session.observe(result, tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id)
     return result
+
+
+def _shown(error: Exception, tool: str, decision: Decision) -> Exception:
+    """The error that goes to the caller: another one where its text could hold what has to be redacted."""
+    if isinstance(error, AgentGuardError):
+        return error  # our own: a guarded call inside of this one
+    if any(isinstance(item, RedactResult) for item in decision.obligations):
+        return ToolFailed(tool, type(error).__name__)
+    return error
 
 
 def _ended(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentguard.asking import nobody_could, question, restored
 from agentguard.call import ContextRequest
@@ -100,7 +100,7 @@ def resume_flow(guard: Guard, call_of: Any, name: str, wait: bool) -> Flow:
     if approval.state in (State.SUCCEEDED, State.FAILED):
         return Resumption(approval.id, approval.state, ran=False)
     if approval.state in (State.CLAIMED, State.UNKNOWN):
-        raise OutcomeUnknown(approval.id, approval.tool)
+        raise _unknown(approval)
     if approval.state is State.REQUESTED and not wait and guard.now() < approval.expires_at:
         raise _pending(approval)
     call, final = call_of(approval)
@@ -173,7 +173,7 @@ def _answered(
                 return _Settled(approval.state)
             reason = f"it already ran once under approval `{approval.id}` ({approval.state.value})"
         case State.CLAIMED | State.UNKNOWN:
-            raise OutcomeUnknown(approval.id, approval.tool)
+            raise _unknown(approval)
         case State.DENIED:
             deny = next((vote for vote in reversed(approval.votes) if vote.verdict == "deny"), None)
             who = deny.subject if deny is not None else "a reviewer"
@@ -191,6 +191,11 @@ def _answered(
     raise ToolCallDenied(
         call.tool.name, rule, reason, remedy=remedy, decision_id=approval.decision_id, decision=decision
     )
+
+
+def _unknown(approval: Approval) -> OutcomeUnknown:
+    state: Literal["claimed", "unknown"] = "claimed" if approval.state is State.CLAIMED else "unknown"
+    return OutcomeUnknown(approval.id, approval.tool, state)
 
 
 def _withdraw(current: Approval, now: dt.datetime) -> ApprovalChange | None:

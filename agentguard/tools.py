@@ -16,7 +16,15 @@ from agentguard.decision import plain
 from agentguard.errors import ConfigurationError
 from agentguard.implementation import code_of, implementation
 
-__all__ = ["ArgumentCheck", "Tool", "ToolFacts", "definition_digest", "tool_entries", "tool_name"]
+__all__ = [
+    "ArgumentCheck",
+    "Tool",
+    "ToolFacts",
+    "definition_digest",
+    "shown_name",
+    "tool_entries",
+    "tool_name",
+]
 
 _NAME_LIMIT: Final = 200
 
@@ -120,6 +128,11 @@ def tool_name(name: object) -> str:
             f"{_NAME_LIMIT} characters"
         )
     return name
+
+
+def shown_name(name: object) -> str:
+    """A name from outside as a record may hold it: ASCII, bounded, nothing hidden."""
+    return ascii(name)[1:-1][:_NAME_LIMIT] if isinstance(name, str) else type(name).__name__
 
 
 def definition_digest(name: str, definition: Mapping[str, Any], code: object = None) -> str:

@@ -90,10 +90,12 @@ def _rows(
         yield "", f"{about.answer_command(approval, 'deny')}{suffix} --reason WHY", "bold"
 
 
-def outcome(approval: Approval, verdict: Verdict, subject: str, url: str) -> bool:
+def outcome(approval: Approval, verdict: Verdict, subject: str, url: str, *, repeated: bool) -> bool:
     """Say what became of an answer, and where it is recorded; False when it came too late."""
     wanted = State.APPROVED if verdict == "approve" else State.DENIED
-    if approval.state is State.REQUESTED:
+    if approval.state is State.REQUESTED and repeated:
+        text = "This person's answer was counted before; answers of others are needed."
+    elif approval.state is State.REQUESTED:
         text = "Counted; more answers are needed."
     elif approval.state is not wanted:
         text = f"Too late: the approval is {approval.state.value}."

@@ -214,7 +214,7 @@ def _vote(
     from agentguard.cli.signing_keys import signed_answer
     from agentguard.errors import VoteRefused
     from agentguard.stepup.ballot import Answer, cast
-    from agentguard.stepup.eligibility import LOCAL
+    from agentguard.stepup.eligibility import LOCAL, fold
 
     if key is not None and who is None:
         fail("`--key` signs for somebody: say who with `--as SUBJECT`")
@@ -238,7 +238,9 @@ def _vote(
         except VoteRefused as error:
             could = "\n".join(f"could answer: {line}" for line in about.who(approval, people))
             raise VoteRefused(f"{error}\n{could}") from None
-        if not outcome(after, verdict, answer.subject, records.url):
+        voted = {fold(vote.subject) for vote in approval.votes}
+        repeated = fold(people.subject(answer.subject)) in voted
+        if not outcome(after, verdict, answer.subject, records.url, repeated=repeated):
             raise typer.Exit(1)
     finally:
         records.close()

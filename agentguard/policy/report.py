@@ -69,7 +69,7 @@ def render_json(findings: Iterable[Finding], *, files: int, rules: int, loaded: 
         "rules": rules,
         "loaded": not errors if loaded is None else loaded,
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _escape(text: str, *, value: bool = False) -> str:
@@ -110,7 +110,7 @@ def render_sarif(findings: Iterable[Finding], *, version: str = "") -> str:
         "results": [_result(finding, codes.index(finding.code)) for finding in listed],
     }
     data = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _result(finding: Finding, index: int) -> dict[str, Any]:

@@ -67,8 +67,9 @@ class Channel(Protocol):
 class CallbackChannel:
     """Asks a function of the operator's, which returns an answer, or None for no answer.
 
-    The function vouches for the subject it names: its answers count as `resolver`. Write it so that the
-    agent cannot reach it.
+    The `assurance` of its answer says how the function knows who answered: `resolver` or `login` where it
+    vouches for the subject it names, `signed` with that person's signature; `local`, the default, is nobody's
+    word. Write it so that the agent cannot reach it.
     """
 
     ask: Callable[[Approval], Answer | Awaitable[Answer | None] | None]

@@ -232,6 +232,17 @@ def test_votes_and_stages_are_shown(project: Path) -> None:
     assert "ana approve (signed" in shown
 
 
+def test_the_same_person_counts_once_and_is_told_so(project: Path) -> None:
+    requirement = Requirement(stages=(Stage(("group:finance",), 2),), expires_in_s=600, rules=("pay/large",))
+    asked = open_question(project, requirement=requirement, excluded=frozenset())
+    enroll()
+    assert "more answers are needed" in run("approvals", "approve", asked.id, "--as", "ana", "--yes").stdout
+    again = run("approvals", "approve", asked.id, "--as", "ana", "--yes").stdout
+    assert "counted before" in again
+    assert "more answers" not in again
+    assert stored(project, asked).state is State.REQUESTED
+
+
 def test_a_second_answer_comes_late(project: Path) -> None:
     asked = open_question(project, local=True)
     run("approvals", "deny", asked.id)
