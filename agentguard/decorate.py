@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from agentguard.drivers import Done, advance, drive, drive_sync, drive_to_run
+from agentguard.drivers import Done, advance, drive_sync
 from agentguard.errors import ConfigurationError
 from agentguard.operations import Closed
 
@@ -84,6 +84,8 @@ def _sync(guard: Guard, tool: Tool, function: types.FunctionType) -> types.Funct
 
 
 def _async(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    from agentguard.asyncdriver import drive  # here: synchronous programs need no event loop
+
     begin, drive_ = guard.begin, drive
 
     async def call(*args: Any, **kwargs: Any) -> Any:
@@ -121,6 +123,8 @@ def _generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.
 
 
 def _async_generator(guard: Guard, tool: Tool, function: types.FunctionType) -> types.FunctionType:
+    from agentguard.asyncdriver import drive_to_run
+
     begin, advance_, kind, done_type = guard.begin, advance, type, Done
     closed, base, exit_, stop_, stepping = (
         Closed,

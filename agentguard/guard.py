@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import types
 import weakref
@@ -15,7 +14,7 @@ from agentguard.call import AgentIdentity, Principal
 from agentguard.calls import Call
 from agentguard.canonical import freeze
 from agentguard.decorate import check_function, guarded
-from agentguard.drivers import active, drive, drive_sync
+from agentguard.drivers import active, drive_sync
 from agentguard.errors import ArgumentsError, ConfigurationError
 from agentguard.flow import call_flow
 from agentguard.ids import uuid7
@@ -420,6 +419,8 @@ class Guard:
     ) -> R:
         """The same as `call`, for a coroutine function."""
         flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
+        from agentguard.asyncdriver import drive  # here: synchronous programs need no event loop
+
         result: R = await drive(self, flow, run)
         return result
 
@@ -518,6 +519,10 @@ class Guard:
             ApprovalPending: nobody has decided yet. ToolCallDenied: it will not run. OutcomeUnknown: it was
                 started once and how it ended is not known. NotFound: there is no such approval.
         """
+        import asyncio
+
+        from agentguard.asyncdriver import drive
+
         restored = Restored()
 
         async def run(arguments: dict[str, Any]) -> Any:
@@ -593,6 +598,8 @@ class Guard:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        import asyncio
+
         await asyncio.to_thread(self.close)
 
 

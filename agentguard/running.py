@@ -40,12 +40,16 @@ def record_and_run(
         arguments = yield from thaw(guard, call, request, final)
     decision_id = call.call_id if call.fresh else uuid7()
 
+    ran = ""  # the keyed digest of what runs, once it is computed: later where records are batched
+
     def decided() -> Batch:
-        hmac = guard.hmac(frozen.canonical)
+        nonlocal ran
+        ran = hmac = guard.hmac(frozen.canonical)
         written = happened(guard, request, decision, decision_id, hmac, runs=True)
         if final is frozen:
             return written, payloads(guard, request, (hmac, frozen))
-        return written, payloads(guard, request, (hmac, frozen), (guard.hmac(final.canonical), final))
+        ran = guard.hmac(final.canonical)
+        return written, payloads(guard, request, (hmac, frozen), (ran, final))
 
     batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
     record: Buffer | Record = Buffer(decided) if batched else Record(*decided())
@@ -61,7 +65,7 @@ def record_and_run(
                 request=request,
                 decision_id=decision_id,
                 status=status,
-                args_hmac=guard.hmac(final.canonical),
+                args_hmac=ran,
                 duration_us=duration,
                 error=error,
             )

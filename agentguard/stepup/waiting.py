@@ -11,7 +11,6 @@ not blocked and several loops and threads may wait through one `ApprovalWaiter`.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import heapq
 import os
@@ -20,12 +19,15 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import AgentGuardError, NotFound, StoreError
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.store.protocol import Store
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["ApprovalWaiter", "wake"]
 
@@ -85,7 +87,9 @@ class ApprovalWaiter:
         Raises:
             StoreError: the store failed while we waited; the call must not run.
         """
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # here: synchronous programs need no event loop
+
+        loop = get_running_loop()
         future: asyncio.Future[Approval] = loop.create_future()
 
         def deliver(result: Result) -> None:

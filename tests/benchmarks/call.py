@@ -72,7 +72,10 @@ def timed(function: Callable[..., Any], calls: int, *, keywords: bool = False) -
     """Median microseconds of one call, each with its own arguments."""
     found: list[int] = []
     clock = time.perf_counter_ns
+    before = getattr(function, "before", None)
     for i in range(calls):
+        if before is not None:
+            before()
         if keywords:
             start = clock()
             function(payee="ACME", amount=i, text="hello")
@@ -107,6 +110,21 @@ def bare_commit(path: Path) -> Callable[..., None]:
         connection.execute("COMMIT")
 
     return commit
+
+
+def busy(function: Callable[..., None], us: int) -> Callable[..., None]:
+    """The same with other work before each, which its time does not include: as between calls of an agent."""
+
+    def call(*args: Any) -> None:
+        function(*args)
+
+    def work() -> None:
+        end = time.perf_counter_ns() + us * 1000
+        while time.perf_counter_ns() < end:
+            {str(number): [number] * 10 for number in range(20)}
+
+    call.before = work  # type: ignore[attr-defined]
+    return call
 
 
 def peer() -> dict[str, Callable[..., Any]]:
@@ -160,6 +178,7 @@ def measure(rounds: int, calls: int) -> dict[str, Any]:
             contestants: dict[str, Callable[..., Any]] = {
                 "bare call": note,
                 "bare commit, synchronous=FULL": bare_commit(here / "bare.db"),
+                "the same with 60 us of work between": busy(bare_commit(here / "busy.db"), 60),
                 "agentguard, record: batched": batched.tool("notes.read", facts={"read_only": True})(note),
                 "agentguard, record: before": before.tool("notes.write")(note),
             }
@@ -204,7 +223,9 @@ def _throughput(guard: Guard, function: Callable[..., Any], agent: AgentIdentity
 def ratios(us: dict[str, float]) -> dict[str, float]:
     found = {
         "recorded before / bare commit": us["agentguard, record: before"]
-        / us["bare commit, synchronous=FULL"]
+        / us["bare commit, synchronous=FULL"],
+        "... / bare commit with work between": us["agentguard, record: before"]
+        / us["the same with 60 us of work between"],
     }
     audit = us.get("AGT govern(), audit in memory")
     if audit is not None:

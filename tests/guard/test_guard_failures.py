@@ -195,7 +195,7 @@ def test_what_a_provider_gets_wrong_is_an_absent_fact_T39(
 @pytest.mark.parametrize("way", WAYS)
 def test_a_provider_that_never_answers_is_left_behind_T39(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bounded time for all of them together; neither the loop's end nor the guard's waits for it."""
-    monkeypatch.setattr("agentguard.drivers.FACTS_SECONDS", 0.05)
+    monkeypatch.setattr("agentguard.providers.FACTS_SECONDS", 0.05)
     never = threading.Event()
 
     async def patient(request: Any, names: Any) -> Any:
