@@ -201,3 +201,8 @@ def walk(node: Node) -> Iterator[Node]:
         current = stack.pop()
         yield current
         stack.extend(reversed(children(current)))
+
+
+def weight(node: Comprehension) -> int:
+    """What one round of a macro is charged: its parts, those of constants included."""
+    return 1 + sum(1 for part in (node.filter, node.body) if part is not None for _ in walk(part))

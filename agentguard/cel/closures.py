@@ -101,16 +101,9 @@ class Builder:
         if name is not None:
             root, fields = chain(node)
             if root.name not in scope or root.absolute:
-                return path(root.name, fields, self.qualified(root.name, fields), node.start)
+                return path(root.name, fields, qualified(self.environment, root.name, fields), node.start)
         apply = has if node.test_only else optional_select if node.optional else select
         return unary(self.build(node.operand, scope), apply, node.field, node.start)
-
-    def qualified(self, name: str, fields: tuple[str, ...]) -> tuple[str, ...]:
-        """The dotted names, longest first, under which this path may be bound."""
-        names = [".".join([name, *fields[:count]]) for count in range(len(fields), 0, -1)]
-        if self.environment.variables or self.environment.closed:
-            names = [candidate for candidate in names if candidate in self.environment.variables]
-        return tuple(names)
 
     def call(self, node: ast.Call, scope: dict[str, Run]) -> Run:
         function = node.function
@@ -200,15 +193,20 @@ class Builder:
         inner = {**scope, **{name: local(slot) for name, slot in zip(node.variables, slots, strict=True)}}
         middle = None if node.filter is None else self.build(node.filter, inner)
         body = self.build(node.body, inner)
-        weight = 1 + sum(1 for _ in ast.walk(node.body))
-        if node.filter is not None:
-            weight += sum(1 for _ in ast.walk(node.filter))
-        return comprehension(Loop(node.macro, over, slots, middle, body, weight, node.start))
+        return comprehension(Loop(node.macro, over, slots, middle, body, ast.weight(node), node.start))
 
     def bind(self, node: ast.Bind, scope: dict[str, Run]) -> Run:
         slot = self.slot()
         value = lazy(slot, self.build(node.value, scope, node))
         return _fresh((slot,), self.build(node.body, {**scope, node.name: value}))
+
+
+def qualified(environment: Environment, name: str, fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The dotted names, longest first, under which a path may be bound."""
+    names = [".".join([name, *fields[:count]]) for count in range(len(fields), 0, -1)]
+    if environment.variables or environment.closed:
+        names = [candidate for candidate in names if candidate in environment.variables]
+    return tuple(names)
 
 
 def chain(node: ast.Select) -> tuple[ast.Ident, tuple[str, ...]]:

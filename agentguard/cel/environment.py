@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from . import library
 from .functions import Function, PathFunction
@@ -46,6 +46,7 @@ class Environment:
         "limits",
         "members",
         "path_functions",
+        "shapes",
         "unknown_functions",
         "variables",
     )
@@ -68,6 +69,8 @@ class Environment:
         self.path_functions: Mapping[str, PathFunction] = MappingProxyType(dict(path_functions or {}))
         self.unknown_functions: Literal["reject", "error"] = unknown_functions
         self.limits = limits
+        # The compiler's own: code objects by the shape of the conditions that they are for.
+        self.shapes: dict[tuple[object, ...], Any] = {}
         for name in (*self.functions, *self.path_functions):
             if name in library.GLOBALS or name in library.MACROS:
                 raise ValueError(f"`{name}` is a standard function: choose another name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .errors import CelSyntaxError
@@ -17,6 +18,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<symbol>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{}])"
     r"|`(?P<quoted>[A-Za-z0-9_.\-/ ]+)`"
 )
+_PLAIN: Final = {'"': re.compile(r'[^"\\\r\n]+'), "'": re.compile(r"[^'\\\r\n]+")}
 _AFTER_NUMBER: Final = re.compile(r"[A-Za-z0-9_]")
 
 SINGLE: Final = {
@@ -66,15 +68,22 @@ def _token(source: str, at: int) -> Token:
         raise CelSyntaxError("malformed number: separate it from what follows", source, at)
     if kind == "quoted":
         return Token("quoted", source[at + 1 : end - 1], at, end)
+    if kind == "name":
+        # Fields and variables are looked up in dictionaries for the rest of their lives.
+        return Token("name", intern(source[at:end]), at, end)
     return Token(kind, source[at:end], at, end)  # type: ignore[arg-type]  # the groups are named like the kinds
 
 
 def _text_end(source: str, at: int, quote: str, *, raw: bool, start: int) -> int:
     """Where the literal whose opening quote ends at ``at`` ends."""
+    plain = _PLAIN[quote[0]]
     while at < len(source):
+        run = plain.match(source, at)
+        if run is not None:
+            at = run.end()
         if source.startswith(quote, at):
             return at + len(quote)
-        char = source[at]
+        char = source[at : at + 1]
         if char in "\r\n" and len(quote) == 1:
             break
         at += 2 if char == "\\" and not raw else 1

@@ -89,7 +89,12 @@ class _Parser:
         self.nodes += 1
         if self.nodes > self.limits.nodes:
             self.fail(f"condition too large: {self.limits.nodes} parts are possible", node.start)
-        height = 1 + max((self.heights.pop(id(child), 0) for child in ast.children(node)), default=0)
+        height = 0
+        for child in ast.children(node):
+            below = self.heights.pop(id(child), 0)
+            if below > height:
+                height = below
+        height += 1
         if height > self.limits.depth * _CHAIN:
             self.fail("condition too deep: split the chain with parentheses", node.start)
         self.heights[id(node)] = height

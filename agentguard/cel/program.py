@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from . import ast
 from .access import Run
@@ -11,10 +11,11 @@ from .closures import Builder
 from .context import Context
 from .environment import UNDECLARED, Environment
 from .errors import CelError, CelException, CelSyntaxError
-from .facts import CalledWith, Facts, facts
+from .facts import CalledWith, Facts, cost_of, facts
 from .parser import parse
 from .resolver import resolve
 from .trace import Trace, trace
+from .values import UNDECIDED
 
 
 class Program:
@@ -26,10 +27,13 @@ class Program:
         The text and its syntax tree; offsets of nodes index the text.
     environment:
         What it was compiled under.
+    compiled:
+        The compiled function, once there is one. It is called with the bindings and returns what ``evaluate``
+        returns, or it raises anything or returns ``UNDECIDED``: then ``interpret`` has to answer.
 
     """
 
-    __slots__ = ("_facts", "_steps", "ast", "environment", "source")
+    __slots__ = ("_evaluated", "_facts", "_steps", "ast", "compiled", "environment", "source")
 
     def __init__(self, source: str, tree: ast.Node, environment: Environment) -> None:
         self.source = source
@@ -38,6 +42,8 @@ class Program:
         # Both are made when first wanted; two threads may make the same one, and either is kept.
         self._facts: Facts | None = None
         self._steps: tuple[Run, int] | None = None
+        self._evaluated = 0
+        self.compiled: Callable[[Mapping[str, object]], object] | None = None
 
     def __repr__(self) -> str:
         return f"Program({self.source!r})"
@@ -67,17 +73,49 @@ class Program:
     @property
     def cost(self) -> int:
         """An estimate of the nodes that one evaluation visits; lists of unknown length count 100 elements."""
-        return self.facts.cost
+        return cost_of(self.ast)
 
-    def _compiled(self) -> tuple[Run, int]:
+    def _built(self) -> tuple[Run, int]:
         builder = Builder(self.environment)
         self._steps = builder.build(self.ast, {}), builder.slots
         return self._steps
 
-    def evaluate(self, bindings: Mapping[str, object]) -> object:
-        """The value under ``bindings``; raises ``CelError`` or ``Unsupported``, and nothing else."""
+    def _prepare(self) -> None:
+        """Compile, when it pays: a new shape takes about a millisecond, so only from the second time on."""
+        if self._evaluated >= 2:
+            return
+        self._evaluated += 1
         try:
-            run, slots = self._steps or self._compiled()
+            from .compiler import compiled  # what is never evaluated needs no compiler
+
+            made = compiled(self.ast, self.environment, only_known=self._evaluated == 1)
+        except (RecursionError, MemoryError):
+            # Too little stack is left to the caller: the interpreter says what that means.
+            return
+        if made is not None:
+            # Two threads may make one; what is there never goes away again.
+            self.compiled = made
+
+    def evaluate(self, bindings: Mapping[str, object]) -> object:
+        """The value under ``bindings``; raises ``CelError`` or ``Unsupported``, and nothing else.
+
+        Functions of the host are taken to be pure: where the compiled code gives up they are called again.
+        """
+        if self.compiled is None:
+            self._prepare()
+        if self.compiled is not None:
+            try:
+                value = self.compiled(bindings)
+            except Exception:
+                value = UNDECIDED
+            if value is not UNDECIDED:
+                return value
+        return self.interpret(bindings)
+
+    def interpret(self, bindings: Mapping[str, object]) -> object:
+        """The value as the exact interpreter has it: what ``evaluate`` returns and raises, slower."""
+        try:
+            run, slots = self._steps or self._built()
             context = Context(bindings, slots, self.environment.limits)
             value = run(context)
             return value if value is True or value is False else export(value, context)

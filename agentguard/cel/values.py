@@ -78,3 +78,13 @@ class Optional:
 
 
 Optional.NONE = Optional(False)
+
+
+class Undecided:
+    """The answer of compiled code that leaves the expression to the interpreter; no value of CEL."""
+
+    def __repr__(self) -> str:
+        return "UNDECIDED"
+
+
+UNDECIDED: Final = Undecided()

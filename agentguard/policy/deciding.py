@@ -7,38 +7,31 @@ constraints are computed once, from the original arguments; exceptions waive, gr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentguard import cel
 from agentguard.call import ContextRequest
-from agentguard.decision import (
-    AppliedException,
-    Approve,
-    Decision,
-    Effect,
-    Flag,
-    Matched,
-    Obligation,
-    RedactResult,
-    Reserve,
-    SetArgument,
-    Stage,
-)
-from agentguard.policy.constraints import Write, Writes, constrained, further, writes_of
-from agentguard.policy.default import Default
-from agentguard.policy.evaluation import reservation, truth
+from agentguard.decision import Decision, Effect, Matched, RedactResult, Reserve
+from agentguard.errors import ConfigurationError
+from agentguard.opinion import Opinion, named
+from agentguard.policy.constraints import Writes, constrained, further, writes_of
+from agentguard.policy.default import DEFAULT_NAME, Default
+from agentguard.policy.evaluation import exact_truth, reservation
 from agentguard.policy.functions import bindings_for
-from agentguard.policy.index import Buckets, Index
+from agentguard.policy.index import Index, Selection
 from agentguard.policy.rules import Order, Rule, order_of
-from agentguard.policy.waivers import CompiledException, CompiledRegister
+from agentguard.policy.tally import Tally, changed, decision_of, joined, refuse
+from agentguard.policy.waivers import CompiledException, CompiledGrant, CompiledRegister
 
 __all__ = ["Policies", "decide"]
 
 _Waiver = tuple[CompiledException, tuple[Reserve, ...]]
 
-_ALLOW: Final = Effect.ALLOW
+_FLAG: Final = Effect.FLAG
+_CONSTRAIN: Final = Effect.CONSTRAIN
+_STEP_UP: Final = Effect.STEP_UP
 _DENY: Final = Effect.DENY
 _UNNAMEABLE: Final = Matched(
     rule_id="tool-name",
@@ -60,26 +53,6 @@ class Policies:
     digest: str
 
 
-@dataclass(slots=True, eq=False)
-class _Tally:
-    """What one pass found."""
-
-    matched: dict[str, tuple[Order, Matched]] = field(default_factory=dict)
-    observed: dict[str, tuple[Order, Matched]] = field(default_factory=dict)
-    permits: list[str] = field(default_factory=list)
-    completes: bool = False
-    flags: dict[tuple[str, bool], Flag] = field(default_factory=dict)
-    approves: dict[str, Approve] = field(default_factory=dict)
-    reserves: dict[str, list[Reserve]] = field(default_factory=dict)
-    redacts: dict[str, RedactResult] = field(default_factory=dict)
-    constraining: list[Rule] = field(default_factory=list)
-    waived: dict[str, list[str]] = field(default_factory=dict)
-    sets: tuple[Write, ...] = ()
-
-    def denied(self) -> bool:
-        return any(match.effect is _DENY for _, match in self.matched.values())
-
-
 def decide(policies: Policies, request: ContextRequest, exhausted: Collection[str]) -> Decision:
     """The answer to one request. `exhausted` are keys of counters that could not be taken from."""
     try:
@@ -87,97 +60,111 @@ def decide(policies: Policies, request: ContextRequest, exhausted: Collection[st
     except Exception as error:
         # A request of a wrong shape (a time without a zone, arguments that are none) is not let through.
         failed = replace(_FAILED, error=f"deciding failed: {type(error).__name__}")
-        return _decision(policies, _Tally(matched={failed.name: (order_of(failed), failed)}))
+        return _refusal(policies, failed)
 
 
 def _decide(policies: Policies, request: ContextRequest, exhausted: Collection[str]) -> Decision:
-    buckets = policies.index.find(request.tool)
-    if buckets is None:
-        tally = _Tally(matched={_UNNAMEABLE.name: (order_of(_UNNAMEABLE), _UNNAMEABLE)})
-        return _decision(policies, tally)
-    bindings = bindings_for(request)
-    tally = _pass(policies, buckets, request, bindings, exhausted)
+    found = policies.index.find(request.tool)
+    if found is None:
+        return _refusal(policies, _UNNAMEABLE)
+    register = policies.register
+    bindings = bindings_for(request, facts=bool(found.needs or register.exceptions or register.grants))
+    tally = _pass(policies, found, request, bindings, exhausted)
     if tally.constraining:
+        tally.constraining.sort(key=_by_order)
         writes = writes_of(tally.constraining, request.args, bindings)
-        _refuse(tally, writes.refused)
+        refuse(tally, writes.refused)
         if writes.by_path and not tally.denied():
             tally.sets = tuple(writes.by_path[path] for path in sorted(writes.by_path))
-            tally = _again(policies, buckets, request, exhausted, tally)
+            tally = _again(policies, found, request, exhausted, tally)
     return _decision(policies, tally)
+
+
+def _by_order(rule: Rule) -> Order:
+    return rule.order
 
 
 def _again(
     policies: Policies,
-    buckets: Buckets,
+    found: Selection,
     request: ContextRequest,
     exhausted: Collection[str],
-    first: _Tally,
-) -> _Tally:
+    first: Tally,
+) -> Tally:
     """The second pass, over the request that the constraints made, joined with the first."""
-    changed = constrained(request, first.sets)
-    bindings = bindings_for(changed)
-    second = _pass(policies, buckets, changed, bindings, exhausted)
+    rewritten = constrained(request, first.sets)
+    bindings = bindings_for(rewritten)
+    second = _pass(policies, found, rewritten, bindings, exhausted)
     if second.constraining:
-        wanted: Writes = writes_of(second.constraining, changed.args, bindings)
-        _refuse(second, wanted.refused)
-        _refuse(second, further(wanted, changed.args))
-    return _joined(first, second)
+        wanted: Writes = writes_of(second.constraining, rewritten.args, bindings)
+        refuse(second, wanted.refused)
+        refuse(second, further(wanted, rewritten.args))
+    return joined(first, second)
 
 
 def _pass(
     policies: Policies,
-    buckets: Buckets,
+    found: Selection,
     request: ContextRequest,
     bindings: dict[str, Any],
     exhausted: Collection[str],
-) -> _Tally:
-    tally = _Tally()
+) -> Tally:
+    tally = Tally()
     pending: list[tuple[Rule, Matched, Order, _Waiver]] = []
     now = request.now
     register = policies.register
-    exceptions, grants = register.exceptions, register.grants
+    recorded = bool(register.exceptions or register.grants)
+    buckets: Iterable[tuple[Rule, ...]] = found.always
+    if found.tables:
+        buckets = (*buckets, *[table.select(bindings) for table in found.tables])
     for bucket in buckets:
         for rule in bucket:
             error: str | None = None
-            if rule.condition is not None:
-                outcome = truth(rule.condition, bindings)
+            condition = rule.condition
+            if condition is not None:
+                # `truth`, without the cost of calling it for each rule.
+                outcome: object = None
+                compiled = condition.compiled
+                if compiled is not None:
+                    try:
+                        outcome = compiled(bindings)
+                    except Exception:
+                        outcome = None
+                if outcome is not True and outcome is not False:
+                    outcome = exact_truth(condition, bindings)
                 if outcome is False:
                     continue
                 if outcome is not True:
-                    error = outcome
+                    error = str(outcome)
             match, order, permits = rule.matched, rule.order, rule.grants
-            if rule.converts_on is not None and now >= rule.converts_on and rule.converted is not None:
-                match, permits = rule.converted, False
+            if rule.converts_on is not None and now >= rule.converts_on:
+                match, permits = rule.converted or match, False
                 order = rule.converted_order or order
             if error is not None:
                 if permits:
                     continue
-                match = replace(match, error=error)
+                match = changed(match, match.effect, error)
             if rule.observe_until is not None and now < rule.observe_until:
                 _observe(tally, rule, match, order)
                 continue
-            effect = match.effect
-            if not permits and error is None:
-                if exceptions and rule.name in exceptions:
-                    waiver = _waive(exceptions[rule.name], effect, request, bindings, exhausted)
-                    if waiver is not None:
-                        if effect is Effect.STEP_UP:
-                            pending.append((rule, match, order, waiver))
-                        else:
-                            _apply(tally, rule, effect, *waiver)
-                        continue
-                if grants and effect is Effect.STEP_UP and rule.name in grants:
-                    for grant in grants[rule.name]:
-                        if grant.applies(request, bindings, exhausted):
-                            tally.matched[grant.name] = (grant.order, grant.matched)
-                            tally.permits.append(grant.name)
-                            if grant.reserve is not None:
-                                tally.reserves[grant.name] = [grant.reserve]
-                            break
+            if recorded and not permits and error is None:
+                waiver = _waive(
+                    register.exceptions.get(rule.name, ()), match.effect, request, bindings, exhausted
+                )
+                if waiver is not None:
+                    if match.effect is _STEP_UP:
+                        pending.append((rule, match, order, waiver))
                     else:
-                        _fire(tally, rule, match, order, permits, bindings, exhausted)
+                        _apply(tally, rule, match.effect, *waiver)
+                    continue
+                if match.effect is _STEP_UP and _granted(
+                    tally, register.grants.get(rule.name, ()), request, bindings, exhausted
+                ):
                     continue
             _fire(tally, rule, match, order, permits, bindings, exhausted)
+    supplied = request.supplied
+    if supplied and "engines" in supplied:
+        _hear(tally, supplied["engines"])
     permitted = bool(tally.permits) or tally.completes
     for rule, match, order, waiver in pending:
         if permitted:
@@ -187,14 +174,14 @@ def _pass(
             _fire(tally, rule, match, order, False, bindings, exhausted)
     if not tally.permits and not tally.completes:
         default, flag = policies.default.at(now)
-        tally.matched[default.name] = (order_of(default), default)
+        tally.matched.append(((-default.effect.rank, True, DEFAULT_NAME), default))
         if flag is not None:
-            tally.flags[(flag.rule, False)] = flag
+            tally.flags.append(((flag.rule, False), flag))
     return tally
 
 
 def _fire(
-    tally: _Tally,
+    tally: Tally,
     rule: Rule,
     match: Matched,
     order: Order,
@@ -203,7 +190,8 @@ def _fire(
     exhausted: Collection[str],
 ) -> None:
     """A rule joins the decision."""
-    if rule.reserve is not None and match.effect is not _DENY:
+    effect = match.effect
+    if rule.reserve is not None and effect is not _DENY:
         problem = None
         try:
             taken = reservation(rule.reserve, rule.name, bindings)
@@ -213,37 +201,82 @@ def _fire(
             if taken.key in exhausted:
                 problem = f"the limit of `{rule.reserve.key}` is reached"
             else:
-                tally.reserves[rule.name] = [taken]
+                tally.reserves.append((rule.name, taken))
         if problem is not None:
-            if permits:
-                return
-            match = replace(match, effect=_DENY, error=problem)
-            tally.matched[rule.name] = (order_of(match), match)
+            if not permits:
+                match = changed(match, _DENY, problem)
+                tally.matched.append((order_of(match), match))
             return
-    tally.matched[rule.name] = (order, match)
-    effect = match.effect
+    tally.matched.append((order, match))
     if permits:
         tally.permits.append(rule.name)
-    if effect is Effect.STEP_UP:
+    if effect is _STEP_UP:
         tally.completes = True
         if rule.approve is not None:
-            tally.approves[rule.name] = rule.approve
-    elif effect is Effect.CONSTRAIN:
+            tally.approves.append((rule.name, rule.approve))
+    elif effect is _CONSTRAIN:
         if rule.sets:
             tally.constraining.append(rule)
-    elif rule.flag is not None and effect is Effect.FLAG:
-        tally.flags[(rule.name, False)] = rule.flag
+    elif rule.flag is not None and effect is _FLAG:
+        tally.flags.append(((rule.name, False), rule.flag))
     if rule.redact is not None:
-        tally.redacts[rule.name] = rule.redact
+        tally.redacts.append((rule.name, rule.redact))
 
 
-def _observe(tally: _Tally, rule: Rule, match: Matched, order: Order) -> None:
-    match = replace(match, mode="observe")
-    tally.observed[rule.name] = (order, match)
+def _hear(tally: Tally, engines: Mapping[str, Any]) -> None:
+    """What other decision points said joins the decision; their allow permits only where that is configured.
+
+    INVARIANT: what cannot be read as an opinion is a deny.
+    """
+    for name, fact in engines.items():
+        try:
+            opinion = named(Opinion.from_fact(fact), f"engine/{name}")
+        except ConfigurationError:
+            opinion = Opinion.failed("its opinion cannot be read")
+        effect = opinion.effect
+        if effect is None:
+            continue
+        match = Matched(
+            rule_id=name, policy="engine", effect=effect, reason=opinion.reason, error=opinion.error
+        )
+        if opinion.redact:
+            tally.redacts.append((match.name, RedactResult(paths=opinion.redact, rule=match.name)))
+        if effect is Effect.ALLOW:
+            if not opinion.permits:
+                continue
+            tally.permits.append(match.name)
+        elif opinion.approve is not None:
+            tally.completes = tally.completes or opinion.permits
+            tally.approves.append((match.name, opinion.approve))
+        tally.matched.append((order_of(match), match))
+
+
+def _observe(tally: Tally, rule: Rule, match: Matched, order: Order) -> None:
+    tally.observed.append((order, changed(match, match.effect, match.error, "observe")))
     flag = rule.observed_flag
     if flag is not None:
         effect = match.effect
-        tally.flags[(rule.name, True)] = flag if flag.observed is effect else replace(flag, observed=effect)
+        flag = flag if flag.observed is effect else replace(flag, observed=effect)
+        tally.flags.append(((rule.name, True), flag))
+
+
+def _granted(
+    tally: Tally,
+    candidates: Iterable[CompiledGrant],
+    request: ContextRequest,
+    bindings: dict[str, Any],
+    exhausted: Collection[str],
+) -> bool:
+    """Whether a grant satisfies a step-up; then it permits in its place."""
+    for grant in candidates:
+        if grant.applies(request, bindings, exhausted):
+            if grant.name not in tally.permits:
+                tally.matched.append((grant.order, grant.matched))
+                if grant.reserve is not None:
+                    tally.reserves.append((grant.name, grant.reserve))
+            tally.permits.append(grant.name)
+            return True
+    return False
 
 
 def _waive(
@@ -264,117 +297,29 @@ def _waive(
 
 
 def _apply(
-    tally: _Tally, rule: Rule, effect: Effect, exception: CompiledException, reserves: tuple[Reserve, ...]
+    tally: Tally, rule: Rule, effect: Effect, exception: CompiledException, reserves: tuple[Reserve, ...]
 ) -> None:
     """An exception stands in for a rule: recorded, flagged, with its control."""
-    tally.waived.setdefault(exception.record.id, []).append(rule.name)
-    tally.matched[exception.name] = (exception.order, exception.matched)
-    tally.flags[(rule.name, False)] = exception.flag(rule.name, effect)
-    if reserves:
-        tally.reserves[exception.name] = list(reserves)
+    waived = tally.waived.setdefault(exception.record.id, [])
+    waived.append(rule.name)
+    tally.flags.append(((rule.name, False), exception.flag(rule.name, effect)))
+    if len(waived) > 1:
+        return
+    tally.matched.append((exception.order, exception.matched))
+    tally.reserves += [(exception.name, reserve) for reserve in reserves]
     if exception.approve is not None:
         # INVARIANT: the control's approval asks a person and does not count as a grant of its own.
-        tally.approves[exception.name] = exception.approve
+        tally.approves.append((exception.name, exception.approve))
     if exception.redact is not None:
-        tally.redacts[exception.name] = exception.redact
+        tally.redacts.append((exception.name, exception.redact))
 
 
-def _refuse(tally: _Tally, refused: dict[str, str]) -> None:
-    """Constraints that cannot be followed are denials that name their rule."""
-    for name, problem in refused.items():
-        _, match = tally.matched[name]
-        match = replace(match, effect=_DENY, error=problem)
-        tally.matched[name] = (order_of(match), match)
+def _refusal(policies: Policies, match: Matched) -> Decision:
+    """A denial before any rule was looked at."""
+    tally = Tally()
+    tally.matched.append((order_of(match), match))
+    return _decision(policies, tally)
 
 
-def _joined(first: _Tally, second: _Tally) -> _Tally:
-    """Both passes: the stronger of two matches of a rule, all obligations, permission from the second.
-
-    INVARIANT: a pass without permission has matched the default, so that both passes must permit.
-    """
-    second.sets = first.sets
-    for name, entry in first.matched.items():
-        other = second.matched.get(name)
-        if other is None or entry[0] <= other[0]:
-            second.matched[name] = entry
-    second.observed = {**first.observed, **second.observed}
-    second.flags = {**first.flags, **second.flags}
-    second.approves = {**first.approves, **second.approves}
-    second.reserves = {**first.reserves, **second.reserves}
-    second.redacts = {**first.redacts, **second.redacts}
-    for exception, rules in first.waived.items():
-        known = second.waived.setdefault(exception, [])
-        known.extend(rule for rule in rules if rule not in known)
-    return second
-
-
-def _decision(policies: Policies, tally: _Tally) -> Decision:
-    matched = [match for _, match in _ordered(tally.matched)]
-    effect = matched[0].effect if matched else _ALLOW
-    if tally.sets and effect.rank < Effect.CONSTRAIN.rank:
-        effect = Effect.CONSTRAIN
-    exceptions: tuple[AppliedException, ...] = ()
-    if tally.waived:
-        exceptions = tuple(
-            AppliedException(name, tuple(sorted(tally.waived[name]))) for name in sorted(tally.waived)
-        )
-    return Decision(
-        effect=effect,
-        matched=tuple(matched),
-        granted_by=tuple(sorted(tally.permits)),
-        obligations=tuple(_obligations(tally, effect)),
-        exceptions=exceptions,
-        observed=tuple([match for _, match in _ordered(tally.observed)]) if tally.observed else (),
-        snapshot=policies.digest,
-        register=policies.register.register.version,
-    )
-
-
-def _ordered(entries: dict[str, tuple[Order, Matched]]) -> list[tuple[Order, Matched]]:
-    if len(entries) < 2:
-        return list(entries.values())
-    return sorted(entries.values(), key=_order)
-
-
-def _order(entry: tuple[Order, Matched]) -> Order:
-    return entry[0]
-
-
-def _obligations(tally: _Tally, effect: Effect) -> list[Obligation]:
-    """What the call needs; of a denied call only what observed rules would have said."""
-    if effect is _DENY:
-        return [flag for key, flag in sorted(tally.flags.items(), key=_by_key) if key[1]]
-    found: list[Obligation] = [SetArgument(path=w.path, value=w.value, rule=w.rule) for w in tally.sets]
-    if tally.flags:
-        found += [flag for _, flag in sorted(tally.flags.items(), key=_by_key)]
-    if tally.approves:
-        found.append(_combined([tally.approves[name] for name in sorted(tally.approves)]))
-    if tally.reserves:
-        found += [one for name in sorted(tally.reserves) for one in tally.reserves[name]]
-    if tally.redacts:
-        found += [tally.redacts[name] for name in sorted(tally.redacts)]
-    return found
-
-
-def _by_key(entry: tuple[tuple[str, bool], Flag]) -> tuple[str, bool]:
-    return entry[0]
-
-
-def _combined(approves: list[Approve]) -> Approve:
-    """Several step-ups as one question: every stage, the earliest expiry, the strictest terms."""
-    if len(approves) == 1:
-        return approves[0]
-    stages: dict[Stage, None] = {}
-    reasons: dict[str, None] = {}
-    for approve in approves:
-        stages.update(dict.fromkeys(approve.stages))
-        if approve.reason:
-            reasons[approve.reason] = None
-    return Approve(
-        stages=tuple(stages),
-        expires_in_s=min(approve.expires_in_s for approve in approves),
-        rules=tuple(rule for approve in approves for rule in approve.rules),
-        reason="; ".join(reasons),
-        local=all(approve.local for approve in approves),
-        reason_required=any(approve.reason_required for approve in approves),
-    )
+def _decision(policies: Policies, tally: Tally) -> Decision:
+    return decision_of(tally, policies.digest, policies.register.register.version)

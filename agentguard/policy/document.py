@@ -40,7 +40,7 @@ __all__ = [
     "problems",
 ]
 
-RESERVED: Final = frozenset({"agentguard", "exception", "grant"})
+RESERVED: Final = frozenset({"agentguard", "engine", "exception", "grant"})
 """Names that stand in decisions for something else than a policy."""
 
 _PER_EFFECT: Final = {

@@ -10,7 +10,7 @@ from agentguard import cel
 from agentguard.decision import Reserve
 from agentguard.policy.rules import ReservePlan
 
-__all__ = ["reservation", "truth", "value_of"]
+__all__ = ["exact_truth", "reservation", "truth", "value_of"]
 
 _LONGEST: Final = 200
 _LARGEST: Final = 2**53
@@ -18,8 +18,21 @@ _LARGEST: Final = 2**53
 
 def truth(program: cel.Program, bindings: Mapping[str, Any]) -> bool | str:
     """True, false, or the text of the error; a value that is neither true nor false is an error."""
+    if program.compiled is not None:
+        try:
+            value = program.compiled(bindings)
+        except Exception:
+            value = None
+        if value is True or value is False:
+            return value
+    return exact_truth(program, bindings)
+
+
+def exact_truth(program: cel.Program, bindings: Mapping[str, Any]) -> bool | str:
+    """The same where there is no compiled code, or where it did not say true or false."""
+    evaluate = program.evaluate if program.compiled is None else program.interpret
     try:
-        value = program.evaluate(bindings)
+        value = evaluate(bindings)
     except cel.CelException as error:
         return str(getattr(error, "message", error))[:_LONGEST] or "error"
     except Exception as error:

@@ -52,8 +52,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "AG105": "Two rules of one policy have the same id. A decision names the rule as `policy/id`, so the "
     "id must find one rule.",
     "AG106": "Two documents are the same policy. Merge them, or rename one: `policy/id` must find one rule.",
-    "AG107": "The policy name is reserved: `agentguard`, `exception` and `grant` stand in decisions for "
-    "what the guard itself, an exception or a grant says.",
+    "AG107": "The policy name is reserved: `agentguard`, `engine`, `exception` and `grant` stand in "
+    "decisions for what the guard itself, another decision point, an exception or a grant says.",
     "AG108": "The tool pattern is neither an exact name (`payments.transfer`), nor a prefix of whole "
     "dotted segments (`payments.*`), nor `*` alone. Wildcards elsewhere would match names that "
     "nobody meant.",

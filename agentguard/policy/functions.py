@@ -61,16 +61,16 @@ _SUPPLIED_VARIABLES: Final = ("history", "rates", "baseline", "engines")
 _AGE_LIMIT_S: Final = 1e9
 
 
-def bindings_for(request: Any) -> dict[str, Any]:
-    """The bindings of a request: its variables, and the supplied facts beside them."""
+def bindings_for(request: Any, *, facts: bool = True) -> dict[str, Any]:
+    """The bindings of a request: its variables, and beside them the supplied facts, where they are read."""
     bindings: dict[str, Any] = request.bindings()
     supplied = request.supplied
-    if supplied:
+    if facts and supplied:
         bindings[SUPPLIED] = supplied
         for name in _SUPPLIED_VARIABLES:
-            facts = supplied.get(name)
-            if facts is not None:
-                bindings[name] = facts
+            found = supplied.get(name)
+            if found is not None:
+                bindings[name] = found
     return bindings
 
 

@@ -22,10 +22,21 @@ from agentguard.policy.parse import ParsedPolicy, ParsedRule
 from agentguard.policy.scalars import pattern_covers
 from agentguard.policy.source import Source
 
-__all__ = ["Assignment", "Order", "ReservePlan", "Rule", "approve_obligation", "compile_policy", "order_of"]
+__all__ = [
+    "Assignment",
+    "Entry",
+    "Order",
+    "ReservePlan",
+    "Rule",
+    "approve_obligation",
+    "compile_policy",
+    "order_of",
+]
 
 Order = tuple[int, bool, str]
 """Strongest first, the default last among equals, then by name."""
+Entry = tuple[Order, Matched]
+"""A match and where it stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from agentguard.call import ContextRequest
@@ -23,11 +24,20 @@ from agentguard.policy.rules import Rule
 from agentguard.policy.source import Source
 from agentguard.policy.waivers import CompiledRegister
 
-__all__ = ["Snapshot"]
+__all__ = ["Signed", "Snapshot"]
 
 _SHOWN: Final = 20
 _CACHED: Final = 4096
 _DENY: Final = Default()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The signed bundle that a snapshot comes from: its version, its digest, the key's thumbprint."""
+
+    version: int
+    digest: str
+    signer: str
 
 
 class Snapshot:
@@ -36,10 +46,11 @@ class Snapshot:
     Safe to use from any thread. `decide` is a pure function of the snapshot and the request.
     """
 
-    __slots__ = ("_needs", "_policies")
+    __slots__ = ("_needs", "_policies", "_signed")
 
-    def __init__(self, policies: Policies) -> None:
+    def __init__(self, policies: Policies, signed: Signed | None = None) -> None:
         self._policies: Final = policies
+        self._signed: Final = signed
         self._needs: dict[str, frozenset[str]] = {}
 
     @classmethod
@@ -138,25 +149,31 @@ class Snapshot:
     def with_register(self, register: Register) -> Snapshot:
         """The same policies with other exceptions and grants; only their conditions are compiled."""
         old = self._policies
-        return Snapshot(
-            Policies(old.index, CompiledRegister.compile(register, old.index.rules), old.default, old.digest)
-        )
+        compiled = CompiledRegister.compile(register, old.index.rules)
+        return Snapshot(Policies(old.index, compiled, old.default, old.digest), self._signed)
+
+    @property
+    def signed(self) -> Signed | None:
+        """The signed bundle that it comes from, if it does."""
+        return self._signed
+
+    def with_signature(self, signed: Signed) -> Snapshot:
+        """The same policies, as those of a bundle whose signature was verified."""
+        return Snapshot(self._policies, signed)
 
     def rules_for(self, tool: str) -> tuple[Rule, ...]:
         """The rules that concern a tool, strongest effect first, then by name."""
-        buckets = self._policies.index.find(tool) or ()
-        return tuple(sorted((rule for bucket in buckets for rule in bucket), key=lambda rule: rule.order))
+        found = self._policies.index.find(tool)
+        return () if found is None else tuple(sorted(found.rules(), key=lambda rule: rule.order))
 
     def needs(self, tool: str) -> frozenset[str]:
         """The names of the facts that a decision about this tool reads and that somebody has to supply."""
         found = self._needs.get(tool)
         if found is None:
-            buckets = self._policies.index.find(tool)
-            if buckets is None:
+            selection = self._policies.index.find(tool)
+            if selection is None:
                 return frozenset()
-            found = self._policies.register.needs(tool)
-            for bucket in buckets:
-                found = found.union(*[rule.needs for rule in bucket])
+            found = self._policies.register.needs(tool) | selection.needs
             if len(self._needs) >= _CACHED:
                 self._needs = {}
             self._needs[tool] = found

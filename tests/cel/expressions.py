@@ -6,9 +6,19 @@ over maps of one entry), numbers made from booleans, and the text of NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
+
+T = TypeVar("T")
+
+
+class Choose(Protocol):
+    """Picks one of a pool: Hypothesis, or a random generator in long runs."""
+
+    def __call__(self, pool: Sequence[T], /) -> T: ...
+
 
 LEAVES: dict[str, list[str]] = {
     "int": [
@@ -99,41 +109,45 @@ class _Kinds(dict[str, str]):
         return self.fill(kind)
 
 
-@st.composite
-def expressions(draw: st.DrawFn, levels: int = 4) -> str:
+def expression(choose: Choose, levels: int = 4) -> str:
     """An expression of any kind, ``levels`` deep at most; about one part in fifteen has a wrong type."""
 
     def fill(kind: str, depth: int) -> str:
         match kind:
             case "order":
-                return draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+                return choose(["<", "<=", ">", ">=", "==", "!="])
             case "single":
-                return draw(st.sampled_from(SINGLE))
+                return choose(SINGLE)
             case "convertible":
-                return draw(st.sampled_from(CONVERTIBLE))
+                return choose(CONVERTIBLE)
             case "any":
-                kind = draw(st.sampled_from(KINDS))
+                kind = choose(KINDS)
             case "number":
-                kind = draw(st.sampled_from(NUMBERS))
-        if kind not in NUMBERS and draw(st.integers(0, 14)) == 14:
-            kind = draw(st.sampled_from(KINDS))
-        if depth == 0 or draw(st.integers(0, 3)) == 0:
-            return draw(st.sampled_from(LEAVES[kind]))
-        form = draw(st.sampled_from(FORMS[kind]))
+                kind = choose(NUMBERS)
+        if kind not in NUMBERS and choose(range(15)) == 14:
+            kind = choose(KINDS)
+        if depth == 0 or choose(range(4)) == 0:
+            return choose(LEAVES[kind])
+        form = choose(FORMS[kind])
         return form.format_map(_Kinds(lambda part: fill(part, depth - 1)))
 
     return fill("any", levels)
 
 
+@st.composite
+def expressions(draw: st.DrawFn) -> str:
+    """Random expressions."""
+    return expression(lambda pool: draw(st.sampled_from(pool)))
+
+
+VARIABLES: dict[str, list[Any]] = {
+    "i": [0, 1, -1, 7, 2**63 - 1, -(2**63)],
+    "d": [0.0, 1.0, -1.5, float("inf")],
+    "b": [False, True],
+    "s": ["", "a", "abc", "é"],
+    "l": [[], [1], [1, 2, 3], ["a", 1, True], [0.5, None]],
+    "m": [{}, {"a": 1}, {"a": "x", "t": "abc"}, {"a": None, "b": [1]}],
+    "k": [{}, {"x y": "v"}, {"a": {"a": 1}}],
+}
 EXPRESSIONS = expressions()
-BINDINGS = st.fixed_dictionaries(
-    {
-        "i": st.sampled_from([0, 1, -1, 7, 2**63 - 1, -(2**63)]),
-        "d": st.sampled_from([0.0, 1.0, -1.5, float("inf")]),
-        "b": st.booleans(),
-        "s": st.sampled_from(["", "a", "abc", "é"]),
-        "l": st.sampled_from([[], [1], [1, 2, 3], ["a", 1, True], [0.5, None]]),
-        "m": st.sampled_from([{}, {"a": 1}, {"a": "x", "t": "abc"}, {"a": None, "b": [1]}]),
-        "k": st.sampled_from([{}, {"x y": "v"}, {"a": {"a": 1}}]),
-    }
-)
+BINDINGS = st.fixed_dictionaries({name: st.sampled_from(pool) for name, pool in VARIABLES.items()})

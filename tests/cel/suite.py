@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentguard import cel
+from agentguard.cel.compiler import compiled
+from agentguard.cel.values import UNDECIDED
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared" / "conformance" / "cel-spec.jsonl"
@@ -88,10 +89,43 @@ def same(value: object, typed: Mapping[str, Any]) -> bool:
     return type(value) is type(expected) and repr(value) == repr(expected)
 
 
-def passes(case: Case) -> bool:
-    """Whether our answer is the wanted one; a construct left out never is."""
+def shown(value: object) -> str:
+    """A result with the types of everything in it, for comparing."""
+    if isinstance(value, list):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{shown(key)}: {shown(item)}' for key, item in value.items())}}}"
+    return f"{type(value).__name__}({value!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether the interpreter passed a case, whether compiled code did, and whether it fell back for it."""
+
+    interpreted: bool
+    compiled: bool
+    fell_back: bool
+
+
+def outcome(case: Case) -> Outcome:
+    """Our answers to one case; a construct left out never passes."""
     try:
-        value = cel.compile(case.source).evaluate(case.bindings)
+        program = cel.compile(case.source)
+    except cel.Unsupported:
+        return Outcome(False, False, True)
+    except cel.CelException:
+        wanted = case.expected is None
+        return Outcome(wanted, wanted, True)
+    interpreted = _passes(case, program.interpret)
+    answer = quick(program, case.bindings)
+    if answer is UNDECIDED:
+        return Outcome(interpreted, _passes(case, program.evaluate), True)
+    return Outcome(interpreted, _passes(case, lambda _: answer), False)
+
+
+def _passes(case: Case, evaluate: Callable[[Mapping[str, object]], object]) -> bool:
+    try:
+        value = evaluate(case.bindings)
     except cel.Unsupported:
         return False
     except cel.CelException:
@@ -99,41 +133,80 @@ def passes(case: Case) -> bool:
     return case.expected is not None and same(value, case.expected)
 
 
+def quick(program: cel.Program, bindings: Mapping[str, object]) -> object:
+    """What compiled code says by itself; ``UNDECIDED`` where it leaves the expression to the interpreter."""
+    function = compiled(program.ast, program.environment)
+    if function is None:
+        return UNDECIDED
+    try:
+        return function(bindings)
+    except Exception:
+        return UNDECIDED
+
+
+@dataclass(slots=True)
+class Row:
+    """The counts of one file or of several; ``errors`` are cases that want an error."""
+
+    cases: int = 0
+    interpreted: int = 0
+    compiled: int = 0
+    fell_back: int = 0
+    errors: int = 0
+
+    def add(self, other: Row) -> None:
+        """Add the counts of another row."""
+        self.cases += other.cases
+        self.interpreted += other.interpreted
+        self.compiled += other.compiled
+        self.fell_back += other.fell_back
+        self.errors += other.errors
+
+    def text(self, name: str) -> str:
+        """The row of a Markdown table."""
+        numbers = (self.cases, self.interpreted, self.compiled, self.fell_back, self.errors)
+        return f"| {name} | {' | '.join(map(str, numbers))} |"
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Passed and all cases per file, and the names of those that failed."""
+    """The counts per file, and the names of the cases that one of the two failed."""
 
-    passed: Mapping[str, int]
-    all: Mapping[str, int]
+    rows: Mapping[str, Row]
     failed: tuple[str, ...]
 
-    def core(self) -> tuple[int, int]:
-        """Passed and all in the core files."""
-        return sum(self.passed.get(file, 0) for file in CORE), sum(self.all[file] for file in CORE)
+    def core(self) -> Row:
+        """The core files together."""
+        return _sum(row for file, row in self.rows.items() if file in CORE)
 
-    def total(self) -> tuple[int, int]:
-        """Passed and all in all files."""
-        return sum(self.passed.values()), sum(self.all.values())
+    def total(self) -> Row:
+        """All files together."""
+        return _sum(self.rows.values())
 
     def table(self) -> str:
         """The figures as a Markdown table, as the documentation shows them."""
-        rows = [
-            f"| {file} | {self.passed.get(file, 0)} | {count} |" for file, count in sorted(self.all.items())
-        ]
-        rows.append("| **core files** | {} | {} |".format(*self.core()))
-        rows.append("| **all files** | {} | {} |".format(*self.total()))
-        return "\n".join(["| file | passed | cases |", "|---|---|---|", *rows])
+        head = ["| file | cases | interpreter | compiled code | fell back | wants an error |"]
+        rows = [row.text(file) for file, row in sorted(self.rows.items())]
+        last = [self.core().text("**core files**"), self.total().text("**all files**")]
+        return "\n".join([*head, "|---|---|---|---|---|---|", *rows, *last])
+
+
+def _sum(rows: Iterable[Row]) -> Row:
+    found = Row()
+    for row in rows:
+        found.add(row)
+    return found
 
 
 def measure() -> Figures:
     """Run every case once."""
-    passed: Counter[str] = Counter()
-    every: Counter[str] = Counter()
+    rows: dict[str, Row] = {}
     failed: list[str] = []
     for case in cases():
-        every[case.file] += 1
-        if passes(case):
-            passed[case.file] += 1
-        else:
+        result = outcome(case)
+        rows.setdefault(case.file, Row()).add(
+            Row(1, result.interpreted, result.compiled, result.fell_back, case.expected is None)
+        )
+        if not (result.interpreted and result.compiled):
             failed.append(f"{case.file}/{case.name}")
-    return Figures(passed, every, tuple(failed))
+    return Figures(rows, tuple(failed))

@@ -16,20 +16,31 @@ def figures() -> Figures:
 
 
 def test_core_files_stay_above_the_floor(figures: Figures, capsys: pytest.CaptureFixture[str]) -> None:
-    """At least 1,040 of the 1,053 core cases pass."""
+    """At least 1,040 of the 1,053 core cases pass, interpreted and compiled."""
+    core, total = figures.core(), figures.total()
     with capsys.disabled():
-        core, total = figures.core(), figures.total()
-        print("\ncel conformance, interpreter: core {} of {}, all {} of {}".format(*core, *total))
-    passed, every = figures.core()
-    assert every == 1053
-    assert passed >= 1040
+        print(
+            f"\ncel conformance: core {core.interpreted} interpreted and {core.compiled} compiled"
+            f" of {core.cases}, all {total.interpreted} and {total.compiled} of {total.cases};"
+            f" compiled code fell back for {total.fell_back}, of which {total.errors} want an error"
+        )
+    assert core.cases == 1053
+    assert core.interpreted >= 1040
+    assert core.compiled >= 1040
 
 
 def test_all_files_stay_above_the_floor(figures: Figures) -> None:
-    """At least 1,500 of all 1,689 cases pass."""
-    passed, every = figures.total()
-    assert every == 1689
-    assert passed >= 1500
+    """At least 1,500 of all 1,689 cases pass, interpreted and compiled."""
+    total = figures.total()
+    assert total.cases == 1689
+    assert total.interpreted >= 1500
+    assert total.compiled >= 1500
+
+
+def test_compiled_code_answers_most_cases_by_itself(figures: Figures) -> None:
+    """Falling back is for errors and rare forms: at most one case in seven that has a value."""
+    total = figures.total()
+    assert total.fell_back - total.errors <= (total.cases - total.errors) / 7
 
 
 def test_the_failures_are_the_known_ones(figures: Figures) -> None:

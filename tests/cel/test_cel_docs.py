@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from agentguard import cel
-from agentguard.cel import library
+from agentguard.cel import compiler, library, native
 from agentguard.cel.kinds import TYPES
 from tests.cel.suite import ROOT
 
@@ -48,6 +48,13 @@ def test_defaults_are_documented() -> None:
     for field in fields(cel.Limits):
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{field.name}` |"))
         assert f"{getattr(cel.Limits(), field.name):,}" in row
+
+
+def test_the_bounds_of_compiled_code_are_documented() -> None:
+    """The page states from where on the interpreter takes over, and what is kept."""
+    section = TEXT.partition("## Compiled code")[2].partition("## Left out")[0]
+    for bound in (native.WIDE, native.LISTED, compiler.SHAPES):
+        assert f"{bound:,}" in section
 
 
 def test_the_surface_is_sorted_and_real() -> None:

@@ -1,10 +1,16 @@
-"""A reference for decisions, written from DESIGN 3 alone: plain dictionaries, nothing prepared."""
+"""A reference for decisions, written from DESIGN 3 alone: plain dictionaries, nothing prepared.
+
+It goes through all rules, and asks the exact interpreter about conditions that are not in `CONDITIONS`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from agentguard import cel
+from agentguard.policy.functions import ENVIRONMENT
 
 RANK = {"allow": 0, "flag": 1, "constrain": 2, "step_up": 3, "deny": 4}
 ERROR = object()
@@ -61,6 +67,18 @@ VALUES: dict[str, Callable[[Facts], Any]] = {
 """Every value that a constraint of the laws writes."""
 
 
+def holds(condition: str, facts: Facts) -> Any:
+    """True, false or ERROR."""
+    known = CONDITIONS.get(condition)
+    if known is not None:
+        return known(facts)
+    try:
+        value = cel.compile(condition, environment=ENVIRONMENT).interpret(facts)
+    except cel.CelException:
+        return ERROR
+    return value if type(value) is bool else ERROR
+
+
 def covers(pattern: str, tool: str) -> bool:
     if pattern == "*":
         return True
@@ -81,31 +99,21 @@ def decide(
     """Effect, permission and what matched, for one request."""
     first = _pass(documents, facts, default, exceptions or [])
     writes: dict[str, Any] = {}
-    denied: set[str] = set()
-    wanted = [
-        (name, path, VALUES[str(text)](facts))
-        for name, rule in first["constraining"]
-        for path, text in rule["set"].items()
-    ]
+    wanted = _wanted(first, facts)
     for name, path, value in wanted:
-        if value is ERROR or any(
-            path == other and v is not ERROR and not _same(value, v) for _, other, v in wanted
-        ):
-            denied.add(name)
         if value is not ERROR:
             writes.setdefault(path, (value, name))
-    _deny(first, denied)
+    _deny(first, _conflicting(wanted))
     result = first
     if writes and first["effect"] != "deny":
         changed = {**facts, "args": {**facts["args"], **{p.split(".")[1]: v for p, (v, _) in writes.items()}}}
         second = _pass(documents, changed, default, exceptions or [])
-        again: set[str] = set()
-        for name, rule in second["constraining"]:
-            for path, text in rule["set"].items():
-                value = VALUES[str(text)](changed)
-                there = changed["args"].get(path.split(".")[1], ERROR)
-                if value is ERROR or there is ERROR or not _same(value, there):
-                    again.add(name)
+        wanted = _wanted(second, changed)
+        again = _conflicting(wanted)
+        for name, path, value in wanted:
+            there = changed["args"].get(path.split(".")[1], ERROR)
+            if there is ERROR or not _same(value, there):
+                again.add(name)
         _deny(second, again)
         stronger = max((first["effect"], second["effect"]), key=RANK.__getitem__)
         matched = dict(first["matched"])
@@ -126,6 +134,28 @@ def decide(
         "observed": result["observed"],
         "waived": result["waived"],
         "sets": {} if result["effect"] == "deny" else {p: v for p, (v, _) in writes.items()},
+    }
+
+
+Wanted = list[tuple[str, str, Any]]
+
+
+def _wanted(found: dict[str, Any], facts: Facts) -> Wanted:
+    """Rule, path and value of everything that constraints write."""
+    return [
+        (name, path, VALUES[str(text)](facts))
+        for name, rule in found["constraining"]
+        for path, text in rule["set"].items()
+    ]
+
+
+def _conflicting(wanted: Wanted) -> set[str]:
+    """The rules whose value cannot be computed, or is another one than that of a second rule."""
+    return {
+        name
+        for name, path, value in wanted
+        if value is ERROR
+        or any(path == other and v is not ERROR and not _same(value, v) for _, other, v in wanted)
     }
 
 
@@ -155,7 +185,7 @@ def _pass(
             tools = [t for t in rule.get("tools", ["*"]) if covers(t, facts["tool"])]
             if not tools or not any(covers(t, facts["tool"]) for t in document.get("tools", ["*"])):
                 continue
-            value = CONDITIONS[str(rule.get("when", "true")).replace("True", "true")](facts)
+            value = holds(str(rule.get("when", "true")).replace("True", "true"), facts)
             if value is False:
                 continue
             name = f"{document['policy']}/{rule['id']}"
@@ -185,7 +215,7 @@ def _pass(
                     and dt.datetime.fromisoformat(x["approved_at"])
                     <= now
                     < dt.datetime.fromisoformat(x["expires"])
-                    and CONDITIONS[x.get("when", "true")](facts) is True
+                    and holds(x.get("when", "true"), facts) is True
                     and RANK[_control(x)] <= RANK[effect]
                 ]
                 fitting.sort(key=lambda x: (RANK[_control(x)], x["id"]))

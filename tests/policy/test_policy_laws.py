@@ -11,6 +11,7 @@ from agentguard.call import ContextRequest
 from agentguard.decision import Decision, Effect, SetArgument
 from agentguard.policy import Default, Register, Snapshot, explain
 from tests.policy import naive
+from tests.policy.support import grant
 
 EFFECTS = ["allow", "flag", "constrain", "step_up", "deny"]
 TOOLS = ["a.x", "a.y", "b.x", "ab.x"]
@@ -259,3 +260,110 @@ def test_law_5_a_constrained_request_decides_to_something_that_is_not_deny(
         again = snapshot.decide(replace(request, args={**request.args, **written}))
         assert again.effect is not Effect.DENY
         assert again.effect.rank <= decision.effect.rank
+
+
+@LAW
+@given(documents(), requests())
+def test_the_default_is_deny(found: list[dict[str, Any]], request: ContextRequest) -> None:
+    """Without an allow rule that matches and without a question, nothing runs."""
+    found = [
+        {**d, "rules": [r for r in d["rules"] if r["effect"] not in ("allow", "step_up")]} for d in found
+    ]
+    decision = compiled(found).decide(request)
+    if not any(match.effect is Effect.STEP_UP for match in decision.matched):
+        assert decision.effect is Effect.DENY
+        assert "agentguard/default" in [match.name for match in decision.matched]
+
+
+@LAW
+@given(documents(), requests(), exceptions())
+def test_deny_overrides(
+    found: list[dict[str, Any]], request: ContextRequest, records: list[dict[str, Any]]
+) -> None:
+    """A deny rule that nothing can waive decides, whatever else matches."""
+    deny = {"id": "no", "effect": "deny", "non_waivable": True}
+    more = [*found, {"policy": "more", "tools": ["*"], "rules": [deny]}]
+    decision = compiled(more, records, "flag").decide(request)
+    assert decision.effect is Effect.DENY
+    assert "more/no" in [match.name for match in decision.matched]
+
+
+@LAW
+@given(documents(), requests(), exceptions())
+def test_the_same_input_gives_the_same_decision(
+    found: list[dict[str, Any]], request: ContextRequest, records: list[dict[str, Any]]
+) -> None:
+    """On the first evaluation, on later ones by compiled code, and in another snapshot."""
+    snapshot = compiled(found, records)
+    decisions = [snapshot.decide(request) for _ in range(4)]
+    assert [*decisions, compiled(found, records).decide(request)] == [decisions[0]] * 5
+
+
+@LAW
+@given(documents(), requests())
+def test_the_explanation_names_a_rule_that_matched(
+    found: list[dict[str, Any]], request: ContextRequest
+) -> None:
+    """What it says of each rule is what the decision holds; constraints are left out, which decide twice."""
+    found = [{**d, "rules": [r for r in d["rules"] if r["effect"] != "constrain"]} for d in found]
+    explanation = explain(compiled(found), request)
+    outcomes = {rule.name: rule.outcome for rule in explanation.rules}
+    matched = [match for match in explanation.decision.matched if match.name != "agentguard/default"]
+    assert all(outcomes[match.name] == ("error" if match.error else "true") for match in matched)
+    deciding = explanation.decision.deciding
+    assert deciding is not None
+    assert deciding.name in outcomes or explanation.default != "not reached"
+    fired = {name for name, outcome in outcomes.items() if outcome == "true"}
+    observed = {match.name for match in explanation.decision.observed}
+    assert fired - observed <= {match.name for match in matched}
+
+
+@st.composite
+def grants(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Rights given in advance for some of the step-ups, by one of the two who review."""
+    return [
+        grant(
+            id=f"G-{i}",
+            agent=draw(st.sampled_from(["billing", "billing", "other"])),
+            rules=["more/ask", *draw(st.lists(st.sampled_from(["p/r0", "p/r1", "q/r0"]), unique=True))],
+            tools=draw(st.sampled_from([["a.*", "b.x", "ab.x"], ["a.x"]])),
+            stages=[{"reviewers": [draw(st.sampled_from(["ana", "group:f"]))], "quorum": 1}],
+            approved_at="2026-11-01T00:00:00Z",
+            expires=draw(st.sampled_from(["2026-12-01T00:00:00Z", "2026-11-20T10:00:00Z"])),
+        )
+        for i in range(draw(st.integers(1, 3)))
+    ]
+
+
+@LAW
+@given(documents(), requests(), grants())
+def test_nothing_permits_but_an_allow_or_a_completed_step_up(
+    found: list[dict[str, Any]], request: ContextRequest, records: list[dict[str, Any]]
+) -> None:
+    """A grant is a completed step-up: it is in force, for this agent, and meets what a true rule asks for."""
+    ask = {"id": "ask", "effect": "step_up", "approval": {"reviewers": ["ana"]}}
+    found = [*found, {"policy": "more", "tools": ["*"], "rules": [ask]}]
+    register = Register.from_mapping({"version": 1, "grants": records})
+    decision = Snapshot.from_documents(found, register=register).decide(request)
+    if without_person(decision):
+        assert decision.granted_by
+    by_name = {f"{d['policy']}/{r['id']}": r for d in found for r in d["rules"]}
+    given = {f"grant/{record['id']}": record for record in records}
+    asking = {
+        name: rule["approval"]["reviewers"]
+        for name, rule in by_name.items()
+        if "approval" in rule and naive.holds(rule.get("when", "true"), facts(request)) is True
+    }
+    for name in decision.granted_by:
+        if name in by_name:
+            rule = by_name[name]
+            assert rule["effect"] == "allow"
+            holds = naive.holds(rule.get("when", "true"), facts(request))
+            # A constraint may have made it true.
+            assert holds is True or any(isinstance(o, SetArgument) for o in decision.obligations)
+        else:
+            record = given[name]
+            assert record["agent"] == request.agent["id"]
+            assert record["expires"] == "2026-12-01T00:00:00Z"
+            met = [rule for rule in record["rules"] if asking.get(rule) == record["stages"][0]["reviewers"]]
+            assert met or any(isinstance(o, SetArgument) for o in decision.obligations)
