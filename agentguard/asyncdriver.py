@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from agentguard import providers
 from agentguard.drivers import Active, Done, active, close, perform
-from agentguard.operations import Buffer, Fetch, Flow, Notify, Operation, Record, Run, Wait
+from agentguard.operations import Buffer, Consult, Fetch, Flow, Notify, Operation, Record, Run, Wait
 from agentguard.providers import ask, merge
 from agentguard.recording import told
 
 if TYPE_CHECKING:
+    from agentguard.engines import Engine
     from agentguard.guard import Guard
+    from agentguard.opinion import Opinion
 
 __all__ = ["drive", "drive_to_run"]
 
@@ -72,6 +74,8 @@ async def drive_to_run(
                 value = await guard.waiter.wait(op.approval.id, tenant=guard.tenant)
             elif isinstance(op, Fetch):
                 value = await _fetch(guard, op)
+            elif isinstance(op, Consult):
+                value = await _consult(op)
             else:
                 value = await _shielded(guard, op)
         except GeneratorExit:
@@ -110,7 +114,7 @@ async def _fetch(guard: Guard, op: Fetch) -> Mapping[str, Any]:
             if inspect.iscoroutinefunction(provider):
                 found = await provider(op.request, op.names)
             else:
-                found = await asyncio.wrap_future(ask(provider, op))
+                found = await asyncio.wrap_future(ask(provider, op.request, op.names))
             merge(known, found)
         except Exception as error:
             log.warning("a fact provider failed: %s", type(error).__name__)
@@ -124,3 +128,22 @@ async def _fetch(guard: Guard, op: Fetch) -> Mapping[str, Any]:
     if late:
         log.warning("%d fact provider(s) took longer than %s s", len(late), providers.FACTS_SECONDS)
     return dict(known)
+
+
+async def _consult(op: Consult) -> Mapping[str, Any]:
+    """Every engine side by side, each within its own time."""
+    from agentguard.engines.consulting import checked, facts_of, failed
+
+    async def answer(engine: Engine) -> Opinion:
+        try:
+            if inspect.iscoroutinefunction(engine.decide):
+                return checked(engine, await asyncio.wait_for(engine.decide(op.request), engine.timeout_s))
+            if engine.local:
+                return checked(engine, engine.decide(op.request))
+            future = asyncio.wrap_future(ask(engine.decide, op.request))
+            return checked(engine, await asyncio.wait_for(future, engine.timeout_s))
+        except Exception as error:
+            return failed(engine, error)
+
+    opinions = await asyncio.gather(*[answer(engine) for engine in op.engines])
+    return facts_of({engine.name: found for engine, found in zip(op.engines, opinions, strict=True)})

@@ -185,6 +185,23 @@ class ContextRequest:
         values["secrets"] = tuple(secrets)
         return cls(**values)
 
+    @classmethod
+    def from_authzen(cls, data: Mapping[str, Any]) -> ContextRequest:
+        """A request from an AuthZEN 1.0 access evaluation request; see `agentguard.authzen`.
+
+        Raises:
+            ConfigurationError: it is none, or its subject is not an agent.
+        """
+        from agentguard.authzen import from_authzen
+
+        return from_authzen(data)
+
+    def to_authzen(self) -> dict[str, Any]:
+        """The same as an AuthZEN 1.0 access evaluation request, from which `from_authzen` makes it again."""
+        from agentguard.authzen import to_authzen
+
+        return to_authzen(self)
+
     def to_mapping(self) -> dict[str, Any]:
         """The same as plain JSON data; absent facts have no key."""
         data: dict[str, Any] = {

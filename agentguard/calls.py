@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
 from agentguard.canonical import Frozen, freeze
-from agentguard.operations import Fetch, Operation
+from agentguard.operations import Consult, Fetch, Operation
 from agentguard.session import Pause, Session
 from agentguard.tools import Tool
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentguard.stepup.model import Approval
 
 
-__all__ = ["Call", "digest_of", "fetch", "request_of"]
+__all__ = ["Call", "consult", "digest_of", "fetch", "request_of"]
 
 _FACT_KEYS: Final = frozenset({"context", "resource", "workload"})
 log = logging.getLogger("agentguard")
@@ -32,8 +32,10 @@ class Call:
     `unknown` says that no tool has this name. `problem` is what binding the arguments already found wrong.
     `streams` says that the tool yields its result bit by bit, which no redaction can follow. `digest` is the
     tool's definition as it is now. `fresh` says that the guard itself made the call id, for this one
-    decision. `asked` is the digest of the arguments as they came, and `ran` says that the tool was started,
-    both set by the flow. `approved` is told of the approval before it is claimed.
+    decision. `approved` is told of the approval before it is claimed.
+
+    Set by the flow: `asked` is the digest of the arguments as they came, `decided` the request as it was
+    decided on, `limited` says that a counter was used up, and `ran` that the tool was started.
     """
 
     tool: Tool
@@ -47,6 +49,8 @@ class Call:
     digest: str = ""
     fresh: bool = False
     asked: str = ""
+    decided: ContextRequest | None = None
+    limited: bool = False
     ran: bool = False
     approved: Callable[[Approval], None] | None = None
 
@@ -124,3 +128,16 @@ def fetch(
             # An absent fact: every rule that reads it fires, and no allow rule does.
             log.warning("what a fact provider said of `%s` is no fact: %s", name[:40], type(error).__name__)
     return replace(request, supplied=supplied, **changes)
+
+
+def consult(guard: Guard, request: ContextRequest) -> Generator[Operation, Any, ContextRequest]:
+    """The request with what the engines that concern its tool say of it."""
+    if not guard.engines:
+        return request
+    from agentguard.engines.model import concerns
+
+    asked = [engine for engine in guard.engines if concerns(engine, request.tool)]
+    if not asked:
+        return request
+    opinions = yield Consult(request, asked)
+    return replace(request, supplied={**request.supplied, "engines": freeze(opinions).view})

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentguard.asking import from_policy, known_today
 from agentguard.call import ContextRequest, binding_digest
-from agentguard.calls import Call, fetch
+from agentguard.calls import Call, consult, fetch
 from agentguard.canonical import Frozen, freeze
 from agentguard.decision import Approve, Decision, Effect, SetArgument, plain
 from agentguard.errors import AgentGuardError, ClaimRefused, Remedy, ToolCallDenied
 from agentguard.flow import check_obligations, decide, take
 from agentguard.ids import uuid7
 from agentguard.ledger import approvals as written
-from agentguard.operations import Change, Claim, Flow, Load, Operation, Vet
+from agentguard.operations import Change, Claim, Flow, Load, Operation, Record, Vet
 from agentguard.paths import assign
 from agentguard.recording import happened, quietly
 from agentguard.refusing import refuse, thaw, unrecorded
+from agentguard.remembering import remembered
 from agentguard.running import run
 from agentguard.stepup import machine
 from agentguard.stepup.eligibility import LOCAL, fold
@@ -60,6 +61,9 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
         yield from supersede(call, approval, f"{changed} is not what was approved", "agentguard/approval")
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
+    if guard.engines:
+        request = yield from consult(guard, request)
+    call.decided, call.limited = request, False
     again = yield from decide(guard, call, snapshot, request, final)
     match = again.deciding
     rule = match.name if match is not None else "agentguard/default"
@@ -88,6 +92,9 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
     decision_id = uuid7()
     hmac = guard.hmac(final.canonical)
     at = request.now
+    beside = remembered(guard, call, again)
+    if beside.payloads:
+        yield from quietly(Record((), beside.payloads, durable=False))
     events = happened(
         guard,
         request,
@@ -98,6 +105,7 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
         phase="claim",
         approval=approval.id,
         digest=approval.digest,
+        **beside.named,
     )
     events.append(written.claimed(approval, id=uuid7(), at=at, decision_id=decision_id))
     claim = Claim(approval.id, approval.digest, events)

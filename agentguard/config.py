@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from agentguard.engines.configured import EngineEntry, engine_of, files_of
 from agentguard.errors import ConfigurationError
 from agentguard.tools import ToolFacts, tool_name
 
 if TYPE_CHECKING:
-    from agentguard.policy import Default, Finding, Source
+    from agentguard.policy import Default, Finding, Snapshot, Source
 
 __all__ = [
     "CONFIG_NAME",
@@ -28,6 +29,7 @@ __all__ = [
     "EXPLANATIONS",
     "VARIABLE",
     "Config",
+    "ConfigDocument",
     "ToolEntry",
     "check_access",
     "find_config",
@@ -84,8 +86,12 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class _Document(_Model):
-    policies: Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1)]
+class ConfigDocument(_Model):
+    """The root configuration as a file holds it."""
+
+    policies: Annotated[
+        list[Text], BeforeValidator(_listed, json_schema_input_type=Text | list[Text]), Field(min_length=1)
+    ]
     store: Text = DEFAULT_STORE
     directory: Text | None = None
     tools: Text | None = None
@@ -95,6 +101,11 @@ class _Document(_Model):
     record: Literal["before", "batched"] = "before"
     pause: Literal["wait", "raise"] = "wait"
     strict: bool = False
+    replayable: bool = False
+    engines: list[EngineEntry] = []
+    reload_s: float | None = Field(
+        default=None, ge=0.05, le=86_400, strict=False, description="look for changed policies this often"
+    )
 
 
 Names = Annotated[tuple[Text, ...], Field(strict=False)]
@@ -126,6 +137,18 @@ class Config:
     record: Literal["before", "batched"] = "before"
     pause: Literal["wait", "raise"] = "wait"
     strict: bool = False
+    replayable: bool = False
+    engines: tuple[EngineEntry, ...] = ()
+    reload_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Which policies are looked at for changes, how they are loaded, and how often."""
+
+    paths: tuple[str, ...]
+    load: Callable[[], Snapshot]
+    every_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,12 +214,22 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     config = load_config(path)
     named = [near(policies) for policies in config.policies]
-    others = [near(other) for other in (config.directory, config.tools) if other is not None]
+    base = Path(os.path.abspath(path)).parent
+    files = [file for entry in config.engines for file in files_of(entry, base)]
+    others = [near(other) for other in (config.directory, config.tools, *files) if other is not None]
     loose = check_access(dict.fromkeys([*named, *read_files(named).names, *others]))
     if loose:
         raise _refused(path, loose)
+
+    def load() -> Snapshot:
+        loose = check_access(dict.fromkeys([*named, *read_files(named).names]))
+        if loose:
+            raise _refused(path, loose)
+        return Snapshot.load(named, default=config.default)
+
     return {
         "snapshot": Snapshot.load(named, default=config.default),
+        "watch": None if config.reload_s is None else Watch(tuple(named), load, config.reload_s),
         "store": config.store,
         "directory": config.directory,
         "tool_facts": config.tools,
@@ -205,6 +238,8 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "record": config.record,
         "pause": config.pause,
         "strict": config.strict,
+        "replayable": config.replayable,
+        "engines": [engine_of(entry, base) for entry in config.engines],
     }
 
 
@@ -226,16 +261,16 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     source, findings = _read(path, "a configuration begins with `policies: FOLDER`")
     if source is None:
         return None, findings
-    document, problems = _validate(_Document, source, source.data, ())
+    document, problems = _validate(ConfigDocument, source, source.data, ())
     findings += problems
     if document is None:
         # What is right is used all the same, so that one run reports what is wrong in the files it names.
         right = {
             key: value
             for key, value in source.data.items()
-            if not _validate(_Document, source, {"policies": ".", key: value}, ())[1]
+            if not _validate(ConfigDocument, source, {"policies": ".", key: value}, ())[1]
         }
-        document, _ = _validate(_Document, source, right, ())
+        document, _ = _validate(ConfigDocument, source, right, ())
     if document is None:
         return None, findings
     base = Path(os.path.abspath(path)).parent
@@ -257,7 +292,10 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         store=store,
         directory=base / document.directory if document.directory else None,
         tools=base / document.tools if document.tools else None,
-        **document.model_dump(include={"environment", "tenant", "record", "pause", "strict"}),
+        engines=tuple(document.engines),
+        **document.model_dump(
+            include={"environment", "tenant", "record", "pause", "strict", "replayable", "reload_s"}
+        ),
     )
     return config, findings
 

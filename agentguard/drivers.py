@@ -16,6 +16,7 @@ from agentguard.operations import (
     Buffer,
     Change,
     Claim,
+    Consult,
     Failed,
     Fetch,
     Flow,
@@ -128,6 +129,8 @@ def advance(guard: Guard, flow: Flow, value: Any = None, error: BaseException | 
         try:
             if type(op) is Fetch:
                 value = fetch_sync(guard, op)
+            elif type(op) is Consult:
+                value = _consult(op)
             elif type(op) is Wait:
                 value = _wait_sync(guard, op)
             else:
@@ -201,3 +204,9 @@ def _wait_sync(guard: Guard, op: Wait) -> Any:
     except RuntimeError:
         return guard.waiter.wait_blocking(op.approval.id, tenant=guard.tenant)
     raise WouldBlock
+
+
+def _consult(op: Consult) -> Any:
+    from agentguard.engines.consulting import consult_sync, facts_of  # here: few guards ask others
+
+    return facts_of(consult_sync(op.engines, op.request))

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
-from agentguard.calls import Call, digest_of, fetch, request_of
+from agentguard.calls import Call, consult, digest_of, fetch, request_of
 from agentguard.canonical import Frozen, freeze
 from agentguard.decision import (
     Approve,
@@ -102,6 +102,9 @@ def _path(guard: Guard, call: Call) -> Flow:
     snapshot = guard.snapshot
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
+    if guard.engines:
+        request = yield from consult(guard, request)
+    call.decided = request
     try:
         decision = snapshot.decide(request)
         if type(decision) is not Decision or type(decision.effect) is not Effect:
@@ -112,7 +115,9 @@ def _path(guard: Guard, call: Call) -> Flow:
         yield from deny(guard, call, request, decision, frozen)
     final, asked = frozen, request
     if decision.obligations:
-        decision, request, final = yield from _constrain(guard, call, decision, request, frozen)
+        request, final = yield from _constrain(guard, call, decision, request, frozen)
+        if guard.engines and final is not frozen:
+            request = yield from _ask_again(guard, call, snapshot, decision, request, frozen)
     if decision.effect is Effect.STEP_UP or (decision.obligations and decision.approval is not None):
         from agentguard.stepping import step_up
 
@@ -145,12 +150,12 @@ def _undecided(
 
 def _constrain(
     guard: Guard, call: Call, decision: Decision, request: ContextRequest, frozen: Frozen
-) -> Generator[Operation, Any, tuple[Decision, ContextRequest, Frozen]]:
+) -> Generator[Operation, Any, tuple[ContextRequest, Frozen]]:
     """The request and arguments as the constraints want them, which the core decided on already."""
     yield from check_obligations(guard, call, decision, request, frozen)
     writes = [item for item in decision.obligations if isinstance(item, SetArgument)]
     if not writes:
-        return decision, request, frozen
+        return request, frozen
     problem: str | None
     try:
         arguments = frozen.thaw()
@@ -169,7 +174,27 @@ def _constrain(
         **supplied.get("provenance", {}),
         **{item.path: {"from_policy": True} for item in writes},
     }
-    return decision, replace(request, args=final.view, supplied=supplied), final
+    return replace(request, args=final.view, supplied=supplied), final
+
+
+def _ask_again(
+    guard: Guard,
+    call: Call,
+    snapshot: Snapshot,
+    decision: Decision,
+    request: ContextRequest,
+    frozen: Frozen,
+) -> Generator[Operation, Any, ContextRequest]:
+    """Other decision points see what constraints wrote, as the core did; they may only make it stricter by
+    refusing it."""
+    request = yield from consult(guard, request)
+    again = yield from decide(guard, call, snapshot, request, frozen)
+    if again.effect is Effect.DENY:
+        yield from deny(guard, call, request, again, frozen)
+    if again.effect.rank > decision.effect.rank:
+        reason = "another decision point asks for more once its constraints are applied"
+        yield from refuse(guard, call, request, "engine", reason, "ask_operator", frozen)
+    return request
 
 
 def check_obligations(
@@ -209,6 +234,7 @@ def take(
         if full is None:
             return decision
         exhausted.add(full)
+        call.limited = True
         try:
             again = snapshot.decide(request, exhausted=exhausted)
         except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import types
 import weakref
@@ -15,15 +17,16 @@ from agentguard.calls import Call
 from agentguard.canonical import freeze
 from agentguard.decorate import check_function, guarded
 from agentguard.drivers import active, drive_sync
-from agentguard.errors import ArgumentsError, ConfigurationError
+from agentguard.errors import ArgumentsError, ConfigurationError, PolicyError
 from agentguard.flow import call_flow
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.ledger.keys import args_hmac, ledger_key
-from agentguard.ledger.reruns import has_run
+from agentguard.ledger.lookback import has_run, newest_bundle
 from agentguard.operations import Flow
 from agentguard.recorder import Recorder
 from agentguard.registry import Registry
+from agentguard.remembering import Remembering
 from agentguard.resuming import Restored, restorer, runner
 from agentguard.session import Pause, Session, current_session
 from agentguard.stepping import Resumption, resume_flow
@@ -38,7 +41,9 @@ from agentguard.tools import ArgumentCheck, Tool, ToolFacts, shown_name, tool_en
 if TYPE_CHECKING:
     import datetime as dt
 
+    from agentguard.engines import Engine
     from agentguard.policy import PolicyPaths, Snapshot
+    from agentguard.reloading import PolicyWatch
     from agentguard.stepup.channels import Channel
     from agentguard.stepup.directory import Directory
     from agentguard.stepup.model import Approval
@@ -72,10 +77,12 @@ class Guard:
 
     `policies` is a policy file or folder (or several), or pass a `snapshot`. `store` is a URL or a `Store`.
     `directory` is a file of people and groups, or a `Directory`. `tool_facts` is a file that says what tools
-    of others do, or a mapping. `facts` are fact providers, `channels` tell people of questions. `record` is
+    of others do, or a mapping. `facts` are fact providers, `engines` other decision points that are asked
+    beside the policies (`agentguard.engines`), `channels` tell people of questions. `record` is
     `before` (each decision is durable before its tool runs) or `batched` for calls declared read-only.
     `pause` says what a step-up does: wait for the vote, or raise `ApprovalPending`. `strict` refuses to start
-    a session while a policy names an unknown tool or a tool can be reached around the guard.
+    a session while a policy names an unknown tool or a tool can be reached around the guard. `replayable`
+    keeps, erasable beside each record, what else the decision looked at, for `agentguard replay`.
 
     Raises:
         PolicyError: the policies were refused; ConfigurationError, StoreError: for the rest.
@@ -90,6 +97,7 @@ class Guard:
         directory: str | Path | Directory | None = None,
         facts: Iterable[FactProvider] = (),
         tool_facts: str | Path | Mapping[str, Any] | None = None,
+        engines: Iterable[Engine] = (),
         channels: Iterable[Channel | Callable[[Question], None]] = (),
         clock: Callable[[], dt.datetime] | None = None,
         record: Literal["before", "batched"] = "before",
@@ -97,6 +105,7 @@ class Guard:
         tenant: str = "default",
         environment: str | None = None,
         strict: bool = False,
+        replayable: bool = False,
     ) -> None:
         if (policies is None) == (snapshot is None):
             raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
@@ -113,6 +122,11 @@ class Guard:
             refuse_writable(paths)
             snapshot = Snapshot.load(paths)
         self._snapshot = snapshot
+        self.engines: Final = tuple(engines)
+        if self.engines:
+            from agentguard.engines.model import check_engines
+
+            check_engines(self.engines)
         if directory is None or isinstance(directory, (str, Path)):
             from agentguard.stepup.directory import open_directory
 
@@ -133,10 +147,13 @@ class Guard:
         self.recorder: Final = Recorder(self.store, tenant, self.now)
         self._non_waivable = _non_waivable(self._snapshot)
         self.closed = False
+        self._watches: list[PolicyWatch] = []
         self._forked()
         _guards.add(self)
         try:
             self._key = ledger_key(self.store.url)
+            self.memory: Final = Remembering(self.hmac) if replayable else None
+            self.check_version(self._snapshot)
             self.store.append(tenant, (self._loaded(None),))
         except BaseException:
             self.closed = True
@@ -153,7 +170,12 @@ class Guard:
         """
         from agentguard.config import guard_options
 
-        return cls(**{**guard_options(Path(path)), **changes})
+        options = {**guard_options(Path(path)), **changes}
+        watch = options.pop("watch", None)
+        guard = cls(**options)
+        if watch is not None and "snapshot" not in changes:
+            guard.watch(watch.paths, load=watch.load, every_s=watch.every_s)
+        return guard
 
     # -- policies
 
@@ -163,7 +185,12 @@ class Guard:
         return self._snapshot
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Put another snapshot in force, from the next decision on; recorded before it counts."""
+        """Put another snapshot in force, from the next decision on; recorded before it counts.
+
+        Raises:
+            PolicyError: it is an older signed bundle than one that was in force.
+        """
+        self.check_version(snapshot)
         event = self._loaded(snapshot)
         self.store.append(self.tenant, (event,))
         self._non_waivable = _non_waivable(snapshot)
@@ -179,7 +206,56 @@ class Guard:
             rules=len(snapshot.rules),
             sources={},
             previous=self._snapshot.digest if new is not None else None,
+            bundle=None if snapshot.signed is None else dataclasses.asdict(snapshot.signed),
         )
+
+    def check_version(self, snapshot: Snapshot) -> None:
+        """Refuse a signed bundle that is older than one that was in force here: the ledger remembers.
+
+        Raises:
+            PolicyError: it is older, or another one of the same version.
+        """
+        signed = snapshot.signed
+        if signed is None:
+            return
+        version, found = newest_bundle(self.store, self.tenant)
+        if signed.version < version or (signed.version == version and signed.digest != found):
+            raise PolicyError(
+                f"the bundle has version {signed.version}, and version {version} was in force already"
+                + ("" if signed.version < version else " with other policies")
+                + "; sign a higher one"
+            )
+
+    def watch(
+        self,
+        paths: PolicyPaths,
+        *,
+        every_s: float = 2.0,
+        load: Callable[[], Snapshot] | None = None,
+    ) -> PolicyWatch:
+        """Look at policy files every `every_s` seconds and put what changed in force.
+
+        `load` makes the new snapshot; by default all of `paths` is loaded, and refused where anybody may
+        change it. A set that does not load leaves the old one in force, logged and recorded as
+        `policy.refused`. The returned watch can look at once (`look`) and stop.
+
+        Raises:
+            ConfigurationError: `every_s` is below 0.05.
+        """
+        from agentguard.reloading import PolicyWatch
+
+        listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+
+        def anew() -> Snapshot:
+            from agentguard.config import refuse_writable
+            from agentguard.policy import Snapshot
+
+            refuse_writable(listed)
+            return Snapshot.load(listed)
+
+        watch = PolicyWatch(self, listed, load or anew, every_s)
+        self._watches.append(watch)
+        return watch
 
     def non_waivable(self, rule: str) -> bool:
         """Whether no exception can ever waive this rule (`policy/rule`)."""
@@ -578,14 +654,23 @@ class Guard:
         try:
             self.recorder.close()
         finally:
+            for watch in self._watches:
+                watch.stop()
             for channel in self._channels:
                 channel.stop()
+            for engine in self.engines:
+                release = getattr(engine, "close", None)
+                if callable(release):
+                    with contextlib.suppress(Exception):
+                        release()
             self.store_thread.shutdown(wait=True)
             if self._own_store:
                 self.store.close()
 
     def _forked(self) -> None:
         """Threads that this process has; a forked child has none of its parent's."""
+        for watch in self._watches:
+            watch.start()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentguard.call import ContextRequest
 from agentguard.canonical import Frozen
@@ -16,12 +16,16 @@ from agentguard.session import Session
 from agentguard.stepup.model import Approval
 from agentguard.store.protocol import Event, Payload, Reservation, Update
 
+if TYPE_CHECKING:
+    from agentguard.engines import Engine
+
 __all__ = [
     "Batch",
     "Buffer",
     "Change",
     "Claim",
     "Closed",
+    "Consult",
     "Failed",
     "Fetch",
     "Flow",
@@ -44,6 +48,14 @@ class Fetch:
 
     request: ContextRequest
     names: frozenset[str]
+
+
+@dataclass(slots=True)
+class Consult:
+    """Ask other decision points, each in bounded time; answers what each of them says, as facts by name."""
+
+    request: ContextRequest
+    engines: Sequence[Engine]
 
 
 @dataclass(slots=True)
@@ -144,7 +156,9 @@ class Run:
     session: Session | None
 
 
-Operation = Fetch | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
+Operation = (
+    Fetch | Consult | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
+)
 
 Flow = Generator[Operation, Any, Any]
 """The path of one call: yields operations, receives their results, returns the result of the call."""

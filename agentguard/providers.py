@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import islice
@@ -24,7 +24,8 @@ FACTS_SECONDS: Final = 2.0
 """How long the fact providers of one call may take together; what is missing then is absent."""
 
 MAX_PROVIDERS: Final = 64
-"""Fact providers that may be asked at one time in this process; one that never answers takes a place."""
+"""Fact providers and engines that may be asked at one time in this process; one that never answers takes a
+place."""
 
 log = logging.getLogger("agentguard")
 _turns: Final = threading.BoundedSemaphore(MAX_PROVIDERS)
@@ -35,12 +36,14 @@ def merge(into: dict[str, Any], found: object) -> None:
         log.warning("a fact provider returned a %s instead of a mapping", type(found).__name__)
         return
     for name, value in list(islice(found.items(), 64)):
-        if isinstance(name, str) and isinstance(value, Mapping):
+        if name == "engines":
+            log.warning("a fact provider spoke for other decision points; that is not counted")
+        elif isinstance(name, str) and isinstance(value, Mapping):
             into[name] = {**into.get(name, {}), **freeze(value).view}  # bounded, whatever it is
 
 
-def ask(provider: Any, op: Fetch) -> Future[Any]:
-    """Ask a provider in a thread of its own, for it may never answer; how many may hang is bounded."""
+def ask(function: Callable[..., Any], *given: Any) -> Future[Any]:
+    """Ask somebody in a thread of its own, for it may never answer; how many may hang is bounded."""
     answer: Future[Any] = Future()
 
     async def wait(found: Any) -> Any:
@@ -50,7 +53,7 @@ def ask(provider: Any, op: Fetch) -> Future[Any]:
         found: Any = None
         outcome: BaseException | None = None
         try:
-            found = provider(op.request, op.names)
+            found = function(*given)
             if inspect.isawaitable(found):
                 import asyncio
 
@@ -67,7 +70,7 @@ def ask(provider: Any, op: Fetch) -> Future[Any]:
             answer.set_exception(outcome)
 
     if not _turns.acquire(blocking=False):
-        answer.set_exception(TimeoutError("too many fact providers do not answer"))
+        answer.set_exception(TimeoutError("too many that were asked do not answer"))
         return answer
     threading.Thread(target=work, name="agentguard-facts", daemon=True).start()
     return answer
@@ -76,7 +79,7 @@ def ask(provider: Any, op: Fetch) -> Future[Any]:
 def fetch_sync(guard: Guard, op: Fetch) -> Mapping[str, Any]:
     known: dict[str, Any] = {}
     deadline = time.monotonic() + FACTS_SECONDS
-    for answer in [ask(provider, op) for provider in guard.providers]:
+    for answer in [ask(provider, op.request, op.names) for provider in guard.providers]:
         try:
             merge(known, answer.result(timeout=max(0.0, deadline - time.monotonic())))
         except FutureTimeout:

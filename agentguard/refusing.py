@@ -22,6 +22,7 @@ from agentguard.errors import (
 from agentguard.ids import uuid7
 from agentguard.operations import Operation, Record
 from agentguard.recording import happened, payloads, told
+from agentguard.remembering import remembered
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -52,11 +53,12 @@ def deny(
 ) -> Generator[Operation, Any, None]:
     decision_id: str | None = uuid7()
     hmac = guard.hmac(frozen.canonical)
-    written = happened(guard, request, decision, str(decision_id), hmac, runs=False)
+    beside = remembered(guard, call, decision)
+    written = happened(guard, request, decision, str(decision_id), hmac, runs=False, **beside.named)
     if call.session is not None:
         call.session.denied(call.tool.name, digest_of(call, frozen))
     try:
-        yield Record(written, payloads(guard, request, (hmac, frozen)))
+        yield Record(written, {**payloads(guard, request, (hmac, frozen)), **beside.payloads})
     except GeneratorExit:
         raise
     except Exception as error:

@@ -21,6 +21,7 @@ from agentguard.operations import Batch, Buffer, Closed, Failed, Flow, Operation
 from agentguard.recording import happened, payloads, quietly, told
 from agentguard.redact import redact
 from agentguard.refusing import thaw, unrecorded
+from agentguard.remembering import remembered
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -45,11 +46,13 @@ def record_and_run(
     def decided() -> Batch:
         nonlocal ran
         ran = hmac = guard.hmac(frozen.canonical)
-        written = happened(guard, request, decision, decision_id, hmac, runs=True)
-        if final is frozen:
-            return written, payloads(guard, request, (hmac, frozen))
-        ran = guard.hmac(final.canonical)
-        return written, payloads(guard, request, (hmac, frozen), (ran, final))
+        beside = remembered(guard, call, decision)
+        written = happened(guard, request, decision, decision_id, hmac, runs=True, **beside.named)
+        kept = payloads(guard, request, (hmac, frozen))
+        if final is not frozen:
+            ran = guard.hmac(final.canonical)
+            kept = payloads(guard, request, (hmac, frozen), (ran, final))
+        return written, {**kept, **beside.payloads} if beside.payloads else kept
 
     batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
     record: Buffer | Record = Buffer(decided) if batched else Record(*decided())

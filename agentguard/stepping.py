@@ -17,6 +17,7 @@ from agentguard.ids import uuid7
 from agentguard.operations import Change, Failed, Flow, Load, Notify, Open, Record, Wait, WouldBlock
 from agentguard.recording import happened, payloads, quietly
 from agentguard.refusing import broken, refuse, thaw, unrecorded
+from agentguard.remembering import remembered
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.store.protocol import ApprovalChange
@@ -64,8 +65,9 @@ def step_up(
     unanswerable = nobody_could(approve, request)
     hmac = guard.hmac(final.canonical)
     decision_id = uuid7()
-    events = happened(guard, request, decision, decision_id, guard.hmac(frozen.canonical), runs=False)
-    kept = payloads(guard, request, (guard.hmac(frozen.canonical), frozen), (hmac, final))
+    beside, came = remembered(guard, call, decision), guard.hmac(frozen.canonical)
+    events = happened(guard, request, decision, decision_id, came, runs=False, **beside.named)
+    kept = {**payloads(guard, request, (came, frozen), (hmac, final)), **beside.payloads}
     if unanswerable is not None:
         try:
             yield Record(events, kept)

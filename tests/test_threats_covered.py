@@ -10,20 +10,26 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 THREATS = TESTS.parent.parent / "shared" / "THREATS.md"
-REQUIRED = (3, 4, 19, 20, 23, 24, 29, 32, 33, 34, 35, 36, 37, 38, 39, 48)
+REQUIRED = frozenset(range(1, 65)) - {
+    27,  # arguments for shells and SQL: no function for conditions yet
+    31,  # scopes named inside arguments
+    53, 54, 55,  # a console in the browser
+    61,  # floods
+    63,  # plugins
+}  # fmt: skip
 
 
 def named() -> set[int]:
     """The numbers in the names of tests."""
     found: set[int] = set()
-    for path in TESTS.rglob("test_*.py"):
+    for path in (*TESTS.rglob("test_*.py"), *TESTS.rglob("conformance.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
                 found.update(int(number) for number in re.findall(r"_T(\d+)(?=_|$)", node.name))
     return found
 
 
-@pytest.mark.parametrize("number", REQUIRED)
+@pytest.mark.parametrize("number", sorted(REQUIRED))
 def test_a_required_threat_has_a_test(number: int) -> None:
     """Named `..._T19` and the like."""
     assert number in named()
@@ -34,5 +40,5 @@ def test_the_list_of_threats_and_the_tests_speak_of_the_same_numbers() -> None:
     if not THREATS.exists():
         pytest.skip("the list of threats is not part of this checkout")
     listed = {int(number) for number in re.findall(r"^- \*\*T(\d+)\*\*", THREATS.read_text(), re.MULTILINE)}
-    assert set(REQUIRED) <= listed
+    assert listed >= REQUIRED
     assert named() <= listed

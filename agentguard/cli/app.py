@@ -11,7 +11,19 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from agentguard.cli import approvals, check, demo_command, explain, init, ledger, reviewers
+from agentguard.cli import (
+    approvals,
+    bundle,
+    check,
+    demo_command,
+    explain,
+    init,
+    ledger,
+    replay,
+    reviewers,
+    schema,
+    test,
+)
 from agentguard.cli.terminal import complain, fail
 from agentguard.errors import AgentGuardError, VoteRefused
 
@@ -82,6 +94,8 @@ def root(
     Start:   agentguard demo              see it work
              agentguard init              write a starter configuration
              agentguard check             is it right?
+             agentguard test              does it decide as it should?
+             agentguard replay CANDIDATE  what would it have changed?
     Answer:  agentguard approvals list    what waits for a person
              agentguard approvals approve ID
     Audit:   agentguard ledger verify
@@ -93,10 +107,14 @@ def root(
 
 app.command()(init.init)
 app.command()(check.check)
+app.command("test")(test.run_cases)
 app.command()(explain.explain)
+app.command()(replay.replay)
+app.command()(schema.schema)
 app.command()(demo_command.demo)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(reviewers.app, name="reviewers")
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(ledger.app, name="ledger")
 
 

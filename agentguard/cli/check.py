@@ -168,8 +168,9 @@ def _explain(code: str) -> None:
     from agentguard.config import EXPLANATIONS as CONFIGURATION
     from agentguard.policy import EXPLANATIONS
     from agentguard.policy.findings import suggestion
+    from agentguard.policy.testing import EXPLANATIONS as TESTS
 
-    known = {**EXPLANATIONS, **CONFIGURATION}
+    known = {**EXPLANATIONS, **CONFIGURATION, **TESTS}
     found = known.get(code.strip().upper())
     if found is None:
         hint = suggestion(code.upper(), known) or f"codes are {min(known)} to {max(known)}"

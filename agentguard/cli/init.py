@@ -32,7 +32,8 @@ def init(
 ) -> None:
     """Write a commented starter configuration: agentguard.yaml, policies/, tools.yaml, directory.yaml.
 
-    Nothing is written over unless `--force` says so.
+    Beside the policy lie its tests, and JSON Schemas by which editors check what you write. Nothing is
+    written over unless `--force` says so.
 
     \b
     Examples:
@@ -67,6 +68,7 @@ def init(
     say("Next:")
     where = "" if str(folder) == "." else f"cd {folder} && "
     say(f"  {where}agentguard check        # should find nothing")
+    say(f"  {where}agentguard test         # what the policy decides, case by case")
     say("  then guard a tool, for example in guarded.py:\n")
     typer.echo("".join(f"      {line}\n" if line else "\n" for line in templates.EXAMPLE.splitlines()))
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agentguard.cli.export import export
 from agentguard.cli.terminal import columns, print_json, say
 from agentguard.cli.workspace import (
     ConfigOption,
@@ -19,8 +20,12 @@ from agentguard.cli.workspace import (
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The tamper-evident record: verify it, read it.", no_args_is_help=True, rich_markup_mode=None
+    help="The tamper-evident record: verify it, read it, export it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+
+app.command()(export)
 
 
 @app.command()

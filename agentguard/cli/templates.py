@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
+
+from agentguard.schemas import header, render
 
 __all__ = ["DENY", "EXAMPLE", "files", "flag"]
 
@@ -50,7 +52,6 @@ tools: tools.yaml
 """
 
 _POLICY: Final = """\
-# yaml-language-server: $schema=.policy.schema.json
 # One policy is one file. The order of rules does not matter: the strongest effect that matches wins
 # (allow < flag < constrain < step_up < deny), and what no allow rule permits is denied by default.
 
@@ -71,8 +72,8 @@ rules:
   - id: short-mails
     effect: constrain
     tools: [mail.send]
-    when: size(args.text) > 2000
-    set: {args.text: 'args.text.substring(0, 2000)'}
+    when: size(args.text) > 140
+    set: {args.text: 'args.text.substring(0, 140)'}
 
   - id: ask-before-mail
     effect: step_up
@@ -92,6 +93,75 @@ rules:
     tools: [files.delete]
     reason: this assistant deletes nothing
     non_waivable: true
+"""
+
+_TESTS: Final = """\
+# What starter.yaml has to decide: `agentguard test` runs these cases. Whoever changes a rule sees here which
+# calls it changes; `agentguard test --mutate` says which changes of a rule nobody would see.
+
+now: 2026-11-20T10:00:00Z      # the clock of every case
+defaults:
+  agent: helper
+  principal: ben
+requests:
+  mail: {tool: mail.send, args: {to: ana@example.com, text: hello}}
+cases:
+  - name: notes are read
+    request: {tool: notes.read, args: {name: shopping}}
+    want: {effect: allow, rules: [starter/read-notes]}
+
+  - name: writing a note is recorded
+    request: {tool: notes.write, args: {name: shopping, text: milk}}
+    want:
+      effect: flag
+      granted_by: [starter/write-notes]
+      obligations: [{kind: flag, owner: operations, review_in_s: 604800}]
+
+  - name: mail inside of the company is sent
+    request: mail
+    want: {effect: allow, rules: [starter/internal-mail]}
+
+  - name: mail to others is confirmed by the person it is sent for
+    request: {extends: mail, args: {to: eve@example.org}}
+    want:
+      effect: step_up
+      rules: [starter/ask-before-mail]
+      obligations: [{kind: approve, stages: [{reviewers: [principal], quorum: 1}], local: true}]
+
+  - name: mail to nobody is asked about, since the rule cannot be evaluated
+    request: {extends: mail, without: [args.to]}
+    want: {effect: step_up, errors: [starter/ask-before-mail]}
+
+  - name: a text of 140 characters stays
+    request:
+      extends: mail
+      args:
+        text: "Dear Ana, the minutes of Monday are in the shared folder. Please read them by Friday
+          and write to me what is missing or wrong. Yours, Benno."
+    want: allow
+
+  - name: a longer one is cut
+    request:
+      extends: mail
+      args:
+        text: "Dear Ana, the minutes of Monday are in the shared folder. Please read them by Friday
+          and write to me what is missing or wrong. Yours, Benno.!"
+    want:
+      effect: constrain
+      rules: [starter/internal-mail, starter/short-mails]
+      obligations:
+        - kind: set
+          path: args.text
+          value: "Dear Ana, the minutes of Monday are in the shared folder. Please read them by Friday
+            and write to me what is missing or wrong. Yours, Benno."
+
+  - name: nothing is deleted
+    request: {tool: files.delete, args: {path: /etc/passwd}}
+    want: {effect: deny, rules: {contains: [starter/never-delete]}}
+
+  - name: a tool that no rule names is denied
+    request: {tool: shell.run, args: {command: ls}}
+    want: {effect: deny, rules: [agentguard/default]}
 """
 
 _TOOLS: Final = """\
@@ -158,16 +228,12 @@ with guard.session(agent=AgentIdentity("helper", owner="ana"), principal="ben"):
 def files(default: str) -> dict[str, str]:
     """Every file by its path, with the block of the default effect."""
     return {
-        "agentguard.yaml": _CONFIG.replace("{default}", default, 1),
-        "policies/starter.yaml": _POLICY,
-        "policies/.policy.schema.json": json.dumps(_schema(), indent=1) + "\n",
+        "agentguard.yaml": header(".agentguard.schema.json") + _CONFIG.replace("{default}", default, 1),
+        ".agentguard.schema.json": render("config"),
+        "policies/starter.yaml": header(".policy.schema.json") + _POLICY,
+        "policies/.policy.schema.json": render("policy"),
+        "policies/starter_test.yaml": header(".test.schema.json") + _TESTS,
+        "policies/.test.schema.json": render("test"),
         "tools.yaml": _TOOLS,
         "directory.yaml": _DIRECTORY,
     }
-
-
-def _schema() -> dict[str, Any]:
-    """The JSON Schema by which editors complete and check a policy file."""
-    from agentguard.policy.document import PolicyDocument
-
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyDocument.model_json_schema()}

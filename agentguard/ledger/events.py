@@ -44,6 +44,7 @@ __all__ = [
     "leaf",
     "outcome",
     "policy_loaded",
+    "policy_refused",
     "register_changed",
     "segment",
 ]
@@ -54,6 +55,7 @@ Event = Mapping[str, Any]
 Phase = Literal["decide", "claim"]
 Status = Literal["succeeded", "failed", "unknown"]
 
+_LIMITED: Final = ',"limited":true'
 _ERROR_KIND: Final = re.compile(r"[^:`'\"]{0,80}")
 
 
@@ -132,22 +134,29 @@ def decision(
     approval: str | None = None,
     error: str | None = None,
     prev: str | None = None,
+    calls: int | None = None,
+    context: str | None = None,
+    facts: str | None = None,
+    limited: bool = False,
 ) -> Event:
     """One decision about one call.
 
     `runs` says that the guard lets the tool run on it, now or at once after this record. `digest` is the
     binding digest. `phase` is `claim` when an approved call is decided again. `error` names the kind of
-    failure of the guard itself. `prev` is the previous event of the same approval.
+    failure of the guard itself. `prev` is the previous event of the same approval. `calls`, `context`,
+    `facts` and `limited` are of a replayable guard (`agentguard.remembering`): the number of the call in its
+    session, the keyed digests of what it looked at, and whether a counter was used up.
     """
     when = instant(at)
     text = (
         f'{{"agent":{_q(_id(request.agent))}'
         f"{_opt('approval', approval)}"
         f',"args_hmac":{_q(args_hmac)},"at":"{when}"'
-        f"{_opt('call_id', request.call_id)}{_chain(request)}"
+        f"{_opt('call_id', request.call_id)}{_int('calls', calls)}{_chain(request)}{_opt('context', context)}"
         f',"decision":{_decision(decision)}'
         f"{_opt('digest', digest)}{_opt('environment', request.environment)}{_opt('error', _kind(error))}"
-        f',"id":{_q(id)},"phase":{_q(phase)}{_opt("prev", prev)}'
+        f"{_opt('facts', facts)}"
+        f',"id":{_q(id)}{_LIMITED if limited else ""},"phase":{_q(phase)}{_opt("prev", prev)}'
         f"{_opt('principal', _id(request.principal))}"
         f',"runs":{"true" if runs else "false"}'
         f"{_texts('secrets', request.secrets)}{_opt('session', request.session.get('id'))}"
@@ -217,15 +226,23 @@ def policy_loaded(
     rules: int,
     sources: Mapping[str, str],
     previous: str | None = None,
+    bundle: Mapping[str, Any] | None = None,
 ) -> Event:
-    """A snapshot came into force; `sources` maps the name of each document to its digest."""
+    """A snapshot came into force; `sources` maps the name of each document to its digest, `bundle` says of a
+    signed one its `version`, `digest` and `signer`."""
     return some(
         **_base("policy.loaded", id, tenant, at),
         snapshot=snapshot,
         rules=rules,
         sources=dict(sources),
         previous=previous,
+        bundle=dict(bundle) if bundle is not None else None,
     )
+
+
+def policy_refused(*, id: str, tenant: str, at: dt.datetime, snapshot: str, reason: str) -> Event:
+    """Changed policies did not load; `snapshot` is what stays in force, `reason` the first line of why."""
+    return some(**_base("policy.refused", id, tenant, at), snapshot=snapshot, reason=reason)
 
 
 def register_changed(

@@ -19,7 +19,7 @@ from typing import Final
 
 from agentguard.errors import ConfigurationError
 
-__all__ = ["VARIABLE", "args_hmac", "ledger_key", "parse_key"]
+__all__ = ["VARIABLE", "args_hmac", "known_key", "ledger_key", "parse_key"]
 
 VARIABLE: Final = "AGENTGUARD_LEDGER_KEY"
 KEY_BYTES: Final = 32
@@ -53,6 +53,23 @@ def ledger_key(url: str, *, environ: Mapping[str, str] | None = None) -> bytes:
         return _read(path)
     except FileNotFoundError as error:
         raise ConfigurationError(f"`{path}` was removed while it was being made") from error
+
+
+def known_key(url: str, *, environ: Mapping[str, str] | None = None) -> bytes | None:
+    """The key of a store if there is one; none is ever made, for whoever only reads.
+
+    Raises:
+        ConfigurationError: as `ledger_key`.
+    """
+    given = (os.environ if environ is None else environ).get(VARIABLE)
+    if given:
+        return parse_key(given, f"`{VARIABLE}`")
+    if not url.startswith("sqlite:///"):
+        return None
+    try:
+        return _read(Path(url.removeprefix("sqlite:///") + ".key"))
+    except FileNotFoundError:
+        return None
 
 
 def parse_key(text: str, what: str) -> bytes:

@@ -22,6 +22,7 @@ __all__ = [
     "FlagRaised",
     "Outcome",
     "PolicyLoaded",
+    "PolicyRefused",
     "Record",
     "RegisterChanged",
     "Segment",
@@ -102,6 +103,10 @@ class DecisionRecord(_Call):
     error: str | None = None
     approval: str | None = None
     prev: str | None = None
+    calls: int | None = None
+    context: str | None = None
+    facts: str | None = None
+    limited: bool = False
 
 
 class Outcome(_Call):
@@ -206,6 +211,15 @@ class PolicyLoaded(_Event):
     rules: int
     sources: dict[str, str] = {}
     previous: str | None = None
+    bundle: dict[str, Any] | None = None
+
+
+class PolicyRefused(_Event):
+    """`policy.refused`."""
+
+    type: Literal["policy.refused"]
+    snapshot: str
+    reason: str = ""
 
 
 class RegisterChanged(_Event):
@@ -236,6 +250,7 @@ Record = Annotated[
     | Claimed
     | FlagRaised
     | PolicyLoaded
+    | PolicyRefused
     | RegisterChanged
     | Segment,
     Field(discriminator="type"),

@@ -8,7 +8,7 @@ from typing import Final
 
 from agentguard.policy.explain import Considered, Explanation, Part
 
-__all__ = ["render"]
+__all__ = ["render", "under"]
 
 _NARROWEST: Final = 40
 _SHOWN: Final = 12
@@ -60,12 +60,12 @@ def _rules(explanation: Explanation, width: int) -> Iterator[str]:
         yield from _wrapped(found.condition, width, "      ", 2)
         if found.error:
             yield from _wrapped(f"error: {found.error}", width, "        ", 2)
-        for text in _under(found):
+        for text in under(found):
             yield _cut(f"        {_clean(text)}", width)
     yield line("(default)", "", explanation.default)
 
 
-def _under(found: Considered) -> list[str]:
+def under(found: Considered) -> list[str]:
     """The operands of `&&` and `||` with their outcomes, and the values that were looked at."""
     part = found.part
     if part is None:

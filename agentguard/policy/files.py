@@ -12,7 +12,7 @@ from agentguard.policy.findings import Finding
 from agentguard.policy.reader import MAX_BYTES, read
 from agentguard.policy.source import Source
 
-__all__ = ["Files", "PolicyPaths", "read_files"]
+__all__ = ["Files", "PolicyPaths", "is_test", "read_files"]
 
 PolicyPaths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file or folder, or several."""
@@ -35,8 +35,11 @@ class Files:
         return len(self.names)
 
 
-def read_files(paths: PolicyPaths) -> Files:
-    """Read policy files, and all of a folder, in the order of their names."""
+def read_files(paths: PolicyPaths, *, tests: bool = False) -> Files:
+    """Read policy files, and all of a folder, in the order of their names.
+
+    With `tests`, the `*_test.yaml` of a folder instead; that there are none is then no finding.
+    """
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources: list[Source] = []
     findings: list[Finding] = []
@@ -62,8 +65,8 @@ def read_files(paths: PolicyPaths) -> Files:
             )
             continue
         if stat.S_ISDIR(kind):
-            found = list(_walk(path, findings))
-            if not found:
+            found = list(_walk(path, findings, tests))
+            if not found and not tests:
                 findings.append(
                     Finding(
                         code="AG011",
@@ -86,8 +89,13 @@ def read_files(paths: PolicyPaths) -> Files:
     return Files(tuple(sources), tuple(findings), tuple(names))
 
 
-def _walk(root: Path, findings: list[Finding]) -> Iterator[Path]:
-    """The policy files of a folder; hidden names are left out, links must stay inside."""
+def is_test(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a file with tests."""
+    return os.fspath(path).lower().endswith(_TESTS)
+
+
+def _walk(root: Path, findings: list[Finding], tests: bool) -> Iterator[Path]:
+    """The policy files of a folder, or those of tests; hidden names are left out, links must stay inside."""
     inside = os.path.realpath(root)
 
     def failed(error: OSError) -> None:
@@ -114,7 +122,7 @@ def _walk(root: Path, findings: list[Finding]) -> Iterator[Path]:
                 )
         for name in sorted(names):
             lower = name.lower()
-            if name.startswith(".") or not lower.endswith(_SUFFIXES) or lower.endswith(_TESTS):
+            if name.startswith(".") or not lower.endswith(_SUFFIXES) or is_test(name) is not tests:
                 continue
             path = Path(folder, name)
             target = os.path.realpath(path)

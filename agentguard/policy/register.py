@@ -18,7 +18,15 @@ from agentguard.errors import ConfigurationError
 from agentguard.policy.document import ApprovalDocument, ReserveDocument, StageDocument, approval_problems
 from agentguard.policy.scalars import Condition, Instant, ResultPath, Seconds, Text, ToolPattern
 
-__all__ = ["ControlDocument", "ExceptionRecord", "Grant", "Refused", "Register"]
+__all__ = [
+    "ControlDocument",
+    "ExceptionInput",
+    "ExceptionRecord",
+    "Grant",
+    "GrantInput",
+    "Refused",
+    "Register",
+]
 
 LONGEST: Final = dt.timedelta(days=366)
 """The longest time for which an exception or a grant is good."""
@@ -60,7 +68,9 @@ class _Scope(_Model):
     evidence: _Texts = ()
 
 
-class _ExceptionInput(_Scope):
+class ExceptionInput(_Scope):
+    """An exception as it is written down; `ExceptionRecord.from_mapping` reads it."""
+
     owner: Text
     approver: Text
     approved_at: Instant
@@ -69,7 +79,9 @@ class _ExceptionInput(_Scope):
     control: ControlDocument
 
 
-class _GrantInput(_Scope):
+class GrantInput(_Scope):
+    """A grant as it is written down; `Grant.from_mapping` reads it."""
+
     stages: _Stages
     approved_at: Instant
     approval_id: Text | None = None
@@ -109,7 +121,7 @@ class ExceptionRecord:
         Raises:
             ConfigurationError: something is missing, unknown or contradicts itself.
         """
-        read = _read(_ExceptionInput, data, "exception")
+        read = _read(ExceptionInput, data, "exception")
         begin = _scope(read, "exception", read.approved_at)
         control = read.control
         if not (control.approval or control.reserve or control.redact_result):
@@ -178,7 +190,7 @@ class Grant:
         Raises:
             ConfigurationError: something is missing, unknown or contradicts itself.
         """
-        read = _read(_GrantInput, data, "grant")
+        read = _read(GrantInput, data, "grant")
         begin = _scope(read, "grant", read.approved_at)
         return cls(
             id=read.id,

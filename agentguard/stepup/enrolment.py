@@ -15,7 +15,7 @@ from agentguard.stepup import signing
 from agentguard.stepup.directory import Document, Person, PublicKey, check_document, load
 from agentguard.stepup.eligibility import fold
 
-__all__ = ["enroll", "load_private_key", "write_document"]
+__all__ = ["enroll", "load_private_key", "write_document", "write_private"]
 
 
 def enroll(
@@ -54,7 +54,7 @@ def enroll(
         )
         changed = Document(people={**document.people, known: joined}, groups=document.groups)
         check_document(changed, str(target))
-        _write_private(path, pair.private)
+        write_private(path, pair.private)
         try:
             replacing.write(changed)
         except BaseException:
@@ -160,7 +160,12 @@ def _heading(path: Path) -> str:
     return "".join(kept)
 
 
-def _write_private(path: Path, private: Mapping[str, Any]) -> None:
+def write_private(path: Path, private: Mapping[str, Any]) -> None:
+    """Write a key to a new file that only its owner can read.
+
+    Raises:
+        ConfigurationError: the file exists, or cannot be written.
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

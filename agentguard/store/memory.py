@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from agentguard.stepup.model import Approval, State
 from agentguard.store import codec, rules
 from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
 from agentguard.store.counters import counter
-from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
+from agentguard.store.protocol import Event, EventRow, Payload, Reservation, StoredEvent, Update
 
 __all__ = ["MemoryStore"]
 
@@ -187,6 +187,13 @@ class MemoryStore:
             found = self._tenant(tenant, create=False).payloads.get(key)
             return next(iter(found.values())) if found else None
 
+    def payloads(
+        self, tenant: str, keys: Collection[str], *, after: int = 0, upto: int | None = None
+    ) -> dict[str, Payload]:
+        with self._lock:
+            kept = self._tenant(tenant, create=False).payloads
+            return {key: next(iter(kept[key].values())) for key in keys if kept.get(key)}
+
     def erase(self, tenant: str, subject: str) -> int:
         nothing = b"{}"
         erased = 0
@@ -226,6 +233,12 @@ class MemoryStore:
             if not types or event.type in types:
                 given += 1
                 yield event
+
+    def rows(
+        self, tenant: str, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()
+    ) -> list[EventRow]:
+        found = self.events(tenant, after=after, limit=limit, types=types)
+        return [(event.seq, event.id, event.type, event.leaf, None, None) for event in found]
 
     def head(self, tenant: str) -> tuple[int, bytes]:
         with self._lock:

@@ -11,13 +11,13 @@ bytes that were hashed (the leaf) are kept as they were.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentguard.stepup.model import Approval, State
 
-__all__ = ["ApprovalChange", "Event", "Reservation", "Store", "StoredEvent", "Update"]
+__all__ = ["ApprovalChange", "Event", "EventRow", "Reservation", "Store", "StoredEvent", "Update"]
 
 Event = Mapping[str, Any]
 """An event as `agentguard.ledger.events` builds it: plain JSON data with at least `v`, `id`, `type`, `at`."""
@@ -36,6 +36,10 @@ class StoredEvent:
     at: dt.datetime
     leaf: bytes
     edge: bytes
+
+
+EventRow = tuple[int, str, str, bytes, str | None, bytes | None]
+"""An event's number, id, type and leaf, and the key and content of the payload beside it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,16 @@ class Store(Protocol):
         """An erasable payload by the keyed digest that events carry, or None when it was erased."""
         ...
 
+    def payloads(
+        self, tenant: str, keys: Collection[str], *, after: int = 0, upto: int | None = None
+    ) -> Mapping[str, Payload]:
+        """Those of these payloads that are there, read together; erased ones are missing.
+
+        Of what a store keeps beside its events, only that of the events after `after` up to `upto` has to be
+        looked at: arguments come with their event, or with one of the 1,024 before it.
+        """
+        ...
+
     def erase(self, tenant: str, subject: str) -> int:
         """Erase every payload of a subject; returns how many. The ledger stays valid."""
         ...
@@ -171,6 +185,15 @@ class Store(Protocol):
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[StoredEvent]:
         """The ledger in order, from after a number."""
+        ...
+
+    def rows(
+        self, tenant: str, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()
+    ) -> Sequence[EventRow]:
+        """The next events in order, as few pieces as possible, for reading a million of them.
+
+        A payload that is kept beside its event comes with it; any other is found by `payloads`.
+        """
         ...
 
     def head(self, tenant: str) -> tuple[int, bytes]:

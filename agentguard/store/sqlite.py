@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,10 +20,10 @@ from agentguard.store import codec, rules
 from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
 from agentguard.store.counters import reserve
 from agentguard.store.database import Database, Write
-from agentguard.store.protocol import Event, Payload, Reservation, StoredEvent, Update
+from agentguard.store.protocol import Event, EventRow, Payload, Reservation, StoredEvent, Update
 from agentguard.store.soon import Soon
 from agentguard.store.sqlite_ledger import MAX_TAIL, SQLiteLedger
-from agentguard.store.sqlite_payloads import erase_payloads, find_payload
+from agentguard.store.sqlite_payloads import erase_payloads, find_payload, find_payloads
 
 __all__ = ["SQLiteStore"]
 
@@ -231,6 +231,14 @@ class SQLiteStore:
             number = self._ledger.number(db, tenant)
             return None if number is None else find_payload(db, number, key)
 
+    def payloads(
+        self, tenant: str, keys: Collection[str], *, after: int = 0, upto: int | None = None
+    ) -> dict[str, Payload]:
+        self._ledger.settle()
+        with self._database.read as db:
+            number = self._ledger.number(db, tenant)
+            return {} if number is None else find_payloads(db, number, keys, after, upto)
+
     def erase(self, tenant: str, subject: str) -> int:
         with self._writing() as db:
             number = self._ledger.number(db, tenant)
@@ -263,6 +271,11 @@ class SQLiteStore:
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[StoredEvent]:
         return self._ledger.events(tenant, after=after, limit=limit, types=types)
+
+    def rows(
+        self, tenant: str, *, after: int = 0, limit: int = 1000, types: Sequence[str] = ()
+    ) -> list[EventRow]:
+        return self._ledger.rows(tenant, after, limit, types)
 
     def head(self, tenant: str) -> tuple[int, bytes]:
         return self._ledger.head(tenant)

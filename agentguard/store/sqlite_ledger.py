@@ -20,7 +20,7 @@ from agentguard.errors import StoreError, StoreUnavailable
 from agentguard.ledger.log import EMPTY_ROOT, Frontier
 from agentguard.store import rules
 from agentguard.store.database import Database
-from agentguard.store.protocol import Payload, StoredEvent
+from agentguard.store.protocol import EventRow, Payload, StoredEvent
 from agentguard.store.soon import Soon
 
 __all__ = ["MAX_TAIL", "SHIFT", "SQLiteLedger", "Tree"]
@@ -254,6 +254,20 @@ class SQLiteLedger:
                 return
             last = rows[-1][0]
             left = None if left is None else left - len(rows)
+
+    def rows(self, tenant: str, after: int, limit: int, types: Sequence[str]) -> list[EventRow]:
+        """Events as they are stored, with the payload beside each."""
+        self.settle()
+        with self._database.read as db:
+            number = self.number(db, tenant)
+            if number is None:
+                return []
+            base = number << SHIFT
+            sql = "SELECT key - ?, id, type, leaf, payload_key, content FROM event WHERE key > ? AND key < ?"
+            if types:
+                sql += f" AND type IN ({', '.join('?' * len(types))})"
+            bounds = (base, base + max(0, after), base + (1 << SHIFT))
+            return db.execute(f"{sql} ORDER BY key LIMIT ?", (*bounds, *types, limit)).fetchall()
 
     def head(self, tenant: str) -> tuple[int, bytes]:
         self.settle()

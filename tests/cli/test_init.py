@@ -15,10 +15,13 @@ from agentguard.decision import Effect
 from tests.cli.support import run
 
 FILES = [
+    ".agentguard.schema.json",
     "agentguard.yaml",
     "directory.yaml",
     "policies/.policy.schema.json",
+    "policies/.test.schema.json",
     "policies/starter.yaml",
+    "policies/starter_test.yaml",
     "tools.yaml",
 ]
 
@@ -29,13 +32,17 @@ def test_what_it_writes_passes_check(work: Path) -> None:
     assert "agentguard check" in out
     assert run("check").stdout == "Found no problems in 4 files (6 rules read).\n"
     assert load_config("agentguard.yaml").default.effect is Effect.DENY
+    assert "agentguard test" in out
+    tested = run("test", "--coverage").stdout
+    assert "Coverage: 100.0 %" in tested
+    assert "Tests: 9 passed in 1 file (6 rules" in tested
     assert set(load_tool_facts("tools.yaml")) == {"notes.read", "notes.write", "mail.send", "files.delete"}
 
 
 def test_every_file_says_what_it_is(work: Path) -> None:
     """Comments at the top, and the editor's header for the policy, whose schema is there."""
     run("init")
-    for name in ("agentguard.yaml", "tools.yaml", "directory.yaml", "policies/starter.yaml"):
+    for name in [name for name in FILES if name.endswith(".yaml")]:
         assert (work / name).read_text().startswith("# ")
     header = (work / "policies/starter.yaml").read_text().splitlines()[0]
     assert header == "# yaml-language-server: $schema=.policy.schema.json"

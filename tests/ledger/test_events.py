@@ -181,6 +181,7 @@ def test_every_type_of_event_reads_back() -> None:
                 id=uuid7(), **common, request=make_request(), flag=flag, decision_id="d", args_hmac=ARGS_HMAC
             ),
             events.policy_loaded(id=uuid7(), **common, snapshot="sha256:1", rules=3, sources={"a.yaml": "x"}),
+            events.policy_refused(id=uuid7(), **common, snapshot="sha256:1", reason="why"),
             events.register_changed(id=uuid7(), **common, version=3, changed=["EX-1"], digest="sha256:3"),
             events.segment(id=uuid7(), **common, writer="w", state="closed", window_ms=100, count=7),
         ],
@@ -194,7 +195,8 @@ def test_every_type_of_event_reads_back() -> None:
     ends = {
         f"approval.{end}" for end in ("opened", "approved", "denied", "withdrawn", "superseded", "revoked")
     }
-    others = {"decision", "vote", "claimed", "outcome", "flag.raised", "policy.loaded", "register", "segment"}
+    others = {"decision", "vote", "claimed", "outcome", "flag.raised", "register", "segment"}
+    others |= {"policy.loaded", "policy.refused"}
     assert kinds == ends | others
 
 

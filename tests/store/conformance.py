@@ -145,6 +145,39 @@ class StoreConformance:
         assert store.erase("nobody-here", "ana") == 0
         assert store.tenants() == ["default"]
 
+    def test_payloads_are_read_together(self, store: Store) -> None:
+        """Those that are there, of this tenant, wherever the store keeps them; a bounded look is enough."""
+        store.append("default", [decided()], payloads={"k1": Payload("ben", b"one")})
+        store.append("default", [decided(), decided()], payloads={"k2": Payload("ben", b"two")})
+        both = {"k3": Payload("ana", b"three"), "k4": Payload("ben", b"four")}
+        store.append("default", [decided()], payloads=both)
+        store.append("other", [decided("other")], payloads={"k5": Payload("ben", b"five")})
+        every = [*(f"k{number}" for number in range(1, 6)), *(f"x{number}" for number in range(1200))]
+        assert set(store.payloads("default", every)) == {"k1", "k2", "k3", "k4"}
+        assert store.payloads("default", ["k4"]) == {"k4": Payload("ben", b"four")}
+        assert store.payloads("default", ["k1", "k2"], after=0, upto=2).keys() == {"k1", "k2"}
+        assert store.payloads("default", []) == {}
+        assert store.payloads("nobody-here", every) == {}
+        store.erase("default", "ben")
+        assert set(store.payloads("default", every)) == {"k3"}
+
+    def test_rows_are_the_events_with_what_stands_beside_them(self, store: Store) -> None:
+        """The same numbers, ids, types and leaves, a stretch at a time; payloads where they are beside."""
+        store.append("default", [decided()], payloads={"k1": Payload("ben", b"one")})
+        store.append("default", [decided(), decided()], payloads={"k2": Payload("ben", b"two")})
+        ask(store)
+        every = [(one.seq, one.id, one.type, one.leaf) for one in store.events("default")]
+        assert [row[:4] for row in store.rows("default")] == every
+        assert [row[:4] for row in store.rows("default", after=1, limit=2)] == every[1:3]
+        opened = [row for row in every if row[2] == "approval.opened"]
+        assert [row[:4] for row in store.rows("default", types=["approval.opened"])] == opened
+        for row in store.rows("default"):
+            if row[4] is not None:
+                assert store.payload("default", row[4]) == Payload("ben", row[5] or b"")
+        store.erase("default", "ben")
+        assert all(row[4:] == (None, None) for row in store.rows("default"))
+        assert store.rows("nobody-here") == []
+
     # Opening
 
     def test_an_approval_comes_back_as_it_was_opened(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Whether a call has run already, as the ledger has it."""
+"""What the ledger remembers so that it does not happen again: calls that ran, bundles that were in force."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentguard.store.protocol import Store
 
-__all__ = ["has_run"]
+__all__ = ["has_run", "newest_bundle"]
 
 
 def has_run(store: Store, tenant: str, *, tool: str, session: str, call_id: str, hmac: str) -> bool:
@@ -30,3 +30,13 @@ def has_run(store: Store, tenant: str, *, tool: str, session: str, call_id: str,
         elif data["runs"] and data["phase"] == "decide" and data["args_hmac"] == hmac:
             ran[data["id"]] = True
     return bool(ran)
+
+
+def newest_bundle(store: Store, tenant: str) -> tuple[int, str]:
+    """Version and digest of the newest signed bundle that was in force; 0 where none was."""
+    version, digest = 0, ""
+    for event in store.events(tenant, types=("policy.loaded",)):
+        bundle = json.loads(event.leaf).get("bundle")
+        if bundle is not None and bundle["version"] >= version:
+            version, digest = bundle["version"], bundle["digest"]
+    return version, digest
