@@ -81,6 +81,8 @@ def hear(
         approval = guard.approval(about)
         found = resolver(answer, approval)
         if inspect.isawaitable(found):
+            if inspect.iscoroutine(found):
+                found.close()
             raise ConfigurationError("a resolver must be a plain function")
         if found is not None:
             if found.assurance != "signed":

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import typing
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from agentguard import Tool
 
-__all__ = ["Parameters", "fits", "misfit", "schema_of"]
+__all__ = ["Parameters", "fits", "misfit", "schema_of", "unwritable"]
 
 _INJECTED_KINDS: Final = (ToolRuntime, BaseStore, BaseRunManager, BaseCallbackManager)
 """What no model can send: a value of such a type is injected, whatever its parameter is called."""
@@ -73,8 +74,10 @@ class Parameters:
                 given[name] = value
         if tool.binder is not None and not args:
             try:
-                # With the defaults of the function: the same call as its own guard would see.
-                bound, more = tool.binder.bind((), {**given, **_known(injected, tool.binder.injected)})
+                # With the defaults of the function: the same call as its own guard would see. What is
+                # injected further inside, such as a config, is not there yet.
+                hidden = {name: injected.get(name) for name in tool.binder.injected}
+                bound, more = tool.binder.bind((), {**given, **hidden})
                 return bound, {**injected, **{k: v for k, v in more.items() if k in injected}}
             except Exception:
                 pass
@@ -92,14 +95,18 @@ class Parameters:
         return args, {**rest, **injected}
 
     def text(self, given: Any) -> str:
-        """One line for one input, without what is injected; to compare two inputs, not to show."""
-        if isinstance(given, Mapping):
-            given = sorted(
-                (str(key), repr(value))
-                for key, value in given.items()
-                if key not in self.injected and not isinstance(value, _INJECTED_KINDS)
-            )
-        return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()
+        """One line for one input, without what is injected; to compare two inputs, not to show. What cannot
+        be written down is like nothing else."""
+        try:
+            if isinstance(given, Mapping):
+                given = sorted(
+                    (str(key), repr(value))
+                    for key, value in given.items()
+                    if key not in self.injected and not isinstance(value, _INJECTED_KINDS)
+                )
+            return hashlib.sha256(repr(given).encode("utf-8", "backslashreplace")).hexdigest()
+        except Exception:
+            return uuid.uuid4().hex
 
 
 def _signature(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -124,10 +131,6 @@ def _framework(function: Callable[..., Any]) -> set[str]:
     return found
 
 
-def _known(injected: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in injected.items() if name in names}
-
-
 def _names(tool: BaseTool) -> tuple[str, ...]:
     try:
         return tuple(tool.args)
@@ -146,13 +149,10 @@ def _fields(schema: object) -> set[str] | None:
 
 
 def schema_of(tool: BaseTool) -> Any:
-    """The schema as the model is shown it, as plain JSON; part of the tool's definition."""
-    try:
-        schema: Any = tool.tool_call_schema
-        found = schema if isinstance(schema, dict) else schema.model_json_schema()
-        return json.loads(json.dumps(found, sort_keys=True))
-    except Exception:
-        return sorted(_names(tool))
+    """The schema and the words as the model is shown them, as plain JSON; part of the tool's definition."""
+    schema: Any = tool.tool_call_schema
+    found = schema if isinstance(schema, dict) else schema.model_json_schema()
+    return json.loads(json.dumps(found, sort_keys=True, default=lambda value: type(value).__qualname__))
 
 
 class Check(Protocol):
@@ -185,6 +185,15 @@ def fits(tool: BaseTool) -> Check:
     return check
 
 
+def unwritable(given: Any) -> tuple[str, bool] | None:
+    """What is wrong with an input that cannot be written as text: LangChain would fail on it, unrecorded."""
+    try:
+        repr(given)
+    except Exception as error:
+        return f"they cannot be written down ({type(error).__name__})", False
+    return None
+
+
 def misfit(tool: BaseTool, parameters: Parameters, given: Any) -> tuple[str, bool] | None:
     """What of a model's own arguments does not fit the tool, and whether LangChain will refuse it by itself.
 
@@ -196,7 +205,9 @@ def misfit(tool: BaseTool, parameters: Parameters, given: Any) -> tuple[str, boo
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return None
     whole = tool.args_schema
-    fields = whole.model_fields if isinstance(whole, type) and issubclass(whole, BaseModel) else {}
+    full = whole if isinstance(whole, type) and issubclass(whole, BaseModel) else None
+    fields = full.model_fields if full is not None else {}
+    takes_any = full is not None and full.model_config.get("extra") == "allow"
     aliases = {name: field.validation_alias or field.alias for name, field in fields.items()}
     names = {alias: name for name, alias in aliases.items() if isinstance(alias, str)}
     own = {
@@ -206,7 +217,7 @@ def misfit(tool: BaseTool, parameters: Parameters, given: Any) -> tuple[str, boo
     }
     simple = all(alias is None or isinstance(alias, str) for alias in aliases.values())
     unknown = sorted(set(own) - set(parameters.visible))
-    if unknown and simple and schema.model_config.get("extra") != "allow":
+    if unknown and simple and not takes_any:
         return f"got an unexpected argument `{unknown[0][:80]}`", False
     try:
         schema.model_validate(own, by_alias=True, by_name=True)

@@ -10,11 +10,13 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from langchain.agents.middleware.types import ModelRequest
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel import Pregel
+from langgraph.pregel.protocol import PregelProtocol
 
-__all__ = ["Guarded", "Guarding", "gaps", "uncovered"]
+__all__ = ["Guarded", "Guarding", "gaps", "offered_to", "uncovered"]
 
 _DEPTH: Final = 6
 
@@ -43,6 +45,19 @@ def gaps(subjects: Iterable[Any], *, guarded: bool) -> list[str]:
     return list(dict.fromkeys(walk.found))
 
 
+def offered_to(request: ModelRequest[Any]) -> list[Any]:
+    """The tools that a model is given: by the agent, and provider tools that it was bound to before."""
+    bound = getattr(request.model, "kwargs", None)
+    more = bound.get("tools") if isinstance(bound, Mapping) else None
+    return [*request.tools, *(tool for tool in more or () if isinstance(tool, Mapping) and _provider(tool))]
+
+
+def _provider(tool: Mapping[str, Any]) -> bool:
+    """Whether a bound tool runs elsewhere; one that is described by its parameters can only run here."""
+    described = {"parameters", "input_schema", "function_declarations"} & set(tool)
+    return tool.get("type") not in ("function", "custom") and not described
+
+
 class _Walk:
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -53,7 +68,7 @@ class _Walk:
             for item in subject:
                 self.look(item, guarded, where)
         elif isinstance(subject, Mapping):
-            name = subject.get("name") or subject.get("type") or "?"
+            name = subject.get("name") or subject.get("type") or next(iter(subject), "?")
             self.found.append(f"{where}`{name}` runs at the model's provider, where nothing stands before it")
         elif id(subject) in self._seen:
             return
@@ -65,6 +80,9 @@ class _Walk:
                 self._node(subject, where)
             elif isinstance(subject, Pregel):
                 self._graph(subject, where)
+            elif isinstance(subject, PregelProtocol):
+                name = getattr(subject, "name", None) or "agent"
+                self.found.append(f"{where}`{name}` runs elsewhere, where nothing stands before its tools")
             elif callable(subject):
                 self._function(subject, guarded, where)
 
@@ -104,7 +122,7 @@ class _Walk:
     def _graph(self, graph: Pregel[Any, Any, Any, Any], where: str) -> None:
         for name, node in graph.nodes.items():
             runnable = node.bound
-            if isinstance(runnable, (ToolNode, Pregel)):
+            if isinstance(runnable, (ToolNode, PregelProtocol)):
                 self.look(runnable, False, where)
                 continue
             for function in (getattr(runnable, "func", None), getattr(runnable, "afunc", None)):
@@ -158,9 +176,9 @@ def _fields(tool: BaseTool) -> list[Any]:
     return [value for name, value in vars(tool).items() if name not in ("func", "coroutine", "args_schema")]
 
 
-def _agents(values: Iterable[Any]) -> list[Pregel[Any, Any, Any, Any]]:
-    """The graphs that values lead to, in a few steps."""
-    found: list[Pregel[Any, Any, Any, Any]] = []
+def _agents(values: Iterable[Any]) -> list[PregelProtocol[Any, Any, Any, Any]]:
+    """The graphs that values lead to, in a few steps; also those that run elsewhere."""
+    found: list[PregelProtocol[Any, Any, Any, Any]] = []
     seen: dict[int, Any] = {}
     now = list(values)
     for _ in range(_DEPTH):
@@ -169,9 +187,9 @@ def _agents(values: Iterable[Any]) -> list[Pregel[Any, Any, Any, Any]]:
             if id(value) in seen or isinstance(value, (types.ModuleType, type, str, bytes, int, float)):
                 continue
             seen[id(value)] = value
-            if isinstance(value, Pregel):
+            if isinstance(value, PregelProtocol):
                 found.append(value)
-            elif not isinstance(value, (BaseTool, ToolNode, Guarding)):
+            else:
                 following += _next(value)
                 inner = getattr(value, "bound", None)
                 following += [inner] if inner is not None else []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
@@ -27,7 +27,7 @@ from agentguard import (
     ToolCallDenied,
 )
 from agentguard_langchain.answers import Resolver
-from agentguard_langchain.coverage import Guarding, gaps
+from agentguard_langchain.coverage import Guarding, gaps, offered_to
 from agentguard_langchain.denial import refusal
 from agentguard_langchain.moment import moment
 from agentguard_langchain.sessions import Began, PrincipalOf, Sessions
@@ -43,7 +43,7 @@ _KEPT: Final = 1_024
 class GuardState(AgentState[Any]):
     """What the checkpoint keeps for the guard: how the run began, and its labels."""
 
-    agentguard_run: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
+    agentguard_run: NotRequired[Annotated[dict[str, str], PrivateStateAttr]]
 
 
 class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
@@ -92,21 +92,25 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
                 "strict: the agent has no checkpointer, so a call that needs approval could never resume; "
                 "pass checkpointer= to create_agent, or pause='wait'"
             )
-        before: Mapping[str, Any] = state.get("agentguard_run") or {}
         began = self._sessions.begin(here.thread_id or str(uuid.uuid4()), runtime)
-        labels = {*before.get("labels", ()), *self._sessions.labels(began.session)}
-        return {_STATE: dataclasses.replace(began, labels=tuple(sorted(labels))).to_state()}
+        labels = set(self._sessions.labels(began.session))
+        if (kept := state.get(_STATE)) is not None:
+            before = Began.from_state(kept, self._sessions)
+            labels |= set(before.labels) if before is not None else {"untrusted"}
+        return {_STATE: replace(began, labels=tuple(sorted(labels))).to_state(self._sessions)}
 
     async def abefore_agent(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
         return self.before_agent(state, runtime)
 
     def before_model(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
         """Keep the labels that the session got since."""
-        known = state.get("agentguard_run")
+        known = Began.from_state(state.get(_STATE), self._sessions)
         if known is None:
             return None
-        labels = sorted({*known["labels"], *self._sessions.labels(known["session"])})
-        return {_STATE: {**known, "labels": labels}} if labels != known["labels"] else None
+        labels = tuple(sorted({*known.labels, *self._sessions.labels(known.session)}))
+        if labels == known.labels:
+            return None
+        return {_STATE: replace(known, labels=labels).to_state(self._sessions)}
 
     async def abefore_model(self, state: GuardState, runtime: Any) -> dict[str, Any] | None:
         return self.before_model(state, runtime)
@@ -115,7 +119,7 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Look at the tools that the model is given, before it is asked."""
-        self._check(request.tools)
+        self._check(offered_to(request))
         return handler(request)
 
     async def awrap_model_call(
@@ -123,7 +127,7 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        self._check(request.tools)
+        self._check(offered_to(request))
         return await handler(request)
 
     def _check(self, tools: Iterable[Any]) -> None:
@@ -167,39 +171,44 @@ class GuardMiddleware(AgentMiddleware[GuardState, Any, Any], Guarding):
         return await handler(self._prepare(request, request.tool))
 
     def _prepare(self, request: ToolCallRequest, asked: BaseTool) -> ToolCallRequest:
-        offered = {tool.name: self._guarded(tool) for tool in getattr(request.runtime, "tools", ())}
+        offered = [self._guarded(tool) for tool in getattr(request.runtime, "tools", ())]
         session, alone = self._session(request)
         changes = {
             "pause": self._pause,
             "resolver": self._resolver,
             "sessions": self._sessions,
             "session": session,
-            "alone": alone,
+            "nobody": session is None,
         }
-        tool = bound(self._guarded(asked), **changes)
-        tools = [tool if name == tool.name else bound(one, **changes) for name, one in offered.items()]
+        tool = bound(self._guarded(asked), **changes, alone=alone)
+        # What the tool itself calls is not alone in its task.
+        tools = [bound(one, **changes) for one in offered]
         runtime = request.runtime
         if tools:
-            runtime = dataclasses.replace(runtime, tools=tools)
-        return dataclasses.replace(request, tool=tool, runtime=runtime)
+            runtime = replace(runtime, tools=tools)
+        return replace(request, tool=tool, runtime=runtime)
 
     def _session(self, request: ToolCallRequest) -> tuple[Session | None, bool]:
         """The session of the run and whether the call is alone in its task, which only `create_agent`, whose
         hooks left their mark in the state, arranges."""
         state = request.state
         known = state.get(_STATE) if isinstance(state, Mapping) else None
-        began = Began.from_state(known) if known else self._sessions.outside_hooks(moment())
-        if began is None:
+        if known is None:
+            began = self._sessions.outside_hooks(moment())
+        else:
+            began = Began.from_state(known, self._sessions)
+        if began is None or (known is not None and moment().thread_id not in (None, began.session)):
             return None, False
         session = self._sessions.session(began)
         messages = state.get("messages", ()) if isinstance(state, Mapping) else state
         if isinstance(messages, (list, tuple)):
             self._observe(session, messages)
-        return session, bool(known)
+        return session, known is not None
 
     def _unknown(self, request: ToolCallRequest) -> ToolMessage:
         """A tool that nobody registered is denied, and recorded."""
-        name = request.tool_call["name"][:200]
+        # It comes from a model: fit for a record and a message, whatever it is.
+        name = ascii(request.tool_call["name"][:200])[1:-1]
         session, _ = self._session(request)
         reason, decision = "there is no such tool", None
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph.config import get_config
+from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
-__all__ = ["Moment", "moment", "use_up_answers"]
+__all__ = ["Moment", "answers_at_hand", "moment", "use_up_answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,22 @@ def moment(config: Mapping[str, Any] | None = None) -> Moment:
     )
 
 
+def answers_at_hand() -> int:
+    """How many answers this task was given so far, to whoever asked."""
+    pad = _configurable(None).get("__pregel_scratchpad")
+    return 0 if pad is None else len(pad.resume)
+
+
 def use_up_answers(taken: int) -> None:
     """Take the answers that wait for this task, after `taken` of them were, so that nobody else gets them."""
     pad = _configurable(None).get("__pregel_scratchpad")
     if pad is None:
         return
-    for _ in range(taken, len(pad.resume)):
-        interrupt(None)  # returns at once: its answer is there
+    try:
+        for _ in range(taken, len(pad.resume)):
+            interrupt(None)  # returns at once: its answer is there
+    except GraphInterrupt:
+        pass  # our own, once all are taken: somebody else asked in this task, and took some
     pad.get_null_resume(True)
 
 

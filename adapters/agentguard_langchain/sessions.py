@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import hmac
 import threading
 import uuid
 from collections import OrderedDict
@@ -13,6 +14,8 @@ from typing import Any, Final
 from langgraph.runtime import get_runtime
 
 from agentguard import AgentIdentity, ConfigurationError, Guard, Principal, Session
+from agentguard.canonical import Frozen, encode, freeze
+from agentguard.errors import ArgumentsError
 from agentguard_langchain.moment import Moment
 
 __all__ = ["Began", "PrincipalOf", "Sessions"]
@@ -32,22 +35,39 @@ class Began:
     principal: Principal | None
     labels: tuple[str, ...] = ()
 
-    def to_state(self) -> dict[str, Any]:
-        """As the graph's own checkpoint keeps it."""
+    def to_state(self, sessions: Sessions) -> dict[str, str]:
+        """As the graph's own checkpoint keeps it, with a seal: whoever resumes a run may write into it.
+
+        Raises:
+            ConfigurationError: the principal has an attribute that cannot be written down.
+        """
         who = self.principal
-        return {
+        found = {
             "session": self.session,
             "labels": list(self.labels),
             "principal": None
             if who is None
             else {"id": who.id, "groups": list(who.groups), "attributes": dict(who.attributes)},
         }
+        try:
+            run = freeze(found).canonical.decode()
+        except ArgumentsError as error:
+            raise ConfigurationError(f"the principal cannot be kept in a checkpoint: {error}") from None
+        return {"run": run, "seal": sessions.seal(run)}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Began:
-        who = state.get("principal")
+    def from_state(cls, state: object, sessions: Sessions) -> Began | None:
+        """How the run began; None where that was not sealed by this guard for this agent."""
+        if not isinstance(state, Mapping):
+            return None
+        run, seal = str(state.get("run")), str(state.get("seal"))
+        if not hmac.compare_digest(seal.encode(), sessions.seal(run).encode()):
+            return None
+        # INVARIANT: read from exactly the text that was sealed.
+        found = Frozen.from_canonical(run.encode(), {}).thaw()
+        who = found["principal"]
         principal = None if who is None else Principal(who["id"], tuple(who["groups"]), who["attributes"])
-        return cls(state["session"], principal, tuple(state.get("labels", ())))
+        return cls(found["session"], principal, tuple(found["labels"]))
 
 
 class Sessions:
@@ -65,6 +85,10 @@ class Sessions:
         self._open: OrderedDict[str, Session] = OrderedDict()
         self._began: OrderedDict[str, tuple[Began | None, object]] = OrderedDict()
         self._nameless = str(uuid.uuid4())
+
+    def seal(self, run: str) -> str:
+        """A keyed digest of what the checkpoint keeps; nothing else can be sealed with the same words."""
+        return self.guard.hmac(encode(["agentguard-run", self.agent.id, run]))
 
     def begin(self, run: str, runtime: Any) -> Began:
         """A run begins: on whose behalf is settled now.

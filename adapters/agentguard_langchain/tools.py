@@ -7,7 +7,6 @@ redacted, and `handle_tool_error` applies to a denial as to any error of a tool.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import hashlib
 import inspect
@@ -25,11 +24,22 @@ from pydantic import PrivateAttr
 
 from agentguard import AgentIdentity, ConfigurationError, Guard, Principal, Tool, ToolCallDenied
 from agentguard_langchain.answers import Resolver
-from agentguard_langchain.arguments import Parameters, fits, misfit, schema_of
+from agentguard_langchain.arguments import Parameters, fits, misfit, schema_of, unwritable
 from agentguard_langchain.coverage import Guarded, gaps
 from agentguard_langchain.denial import Refused
-from agentguard_langchain.gate import Calling, Gate, Pause, already_ran, apass, calling, inside, pass_
+from agentguard_langchain.gate import (
+    Calling,
+    Gate,
+    Pause,
+    already_ran,
+    apass,
+    calling,
+    inside,
+    parts_of,
+    pass_,
+)
 from agentguard_langchain.sessions import PrincipalOf, Sessions
+from agentguard_langchain.steps import AHEAD, Steps, awalk, walk
 
 __all__ = ["bound", "gate_of", "guard_tools", "guarded"]
 
@@ -94,23 +104,25 @@ def guarded(
         return tool
     function = _function(tool)
     parameters = Parameters.of(tool, function)
-    gate = Gate(
-        guard=guard,
-        tool=_known(guard, tool, function, parameters),
-        parameters=parameters,
-        pause=pause,
-        resolver=resolver,
-        sessions=sessions,
-    )
+    registered = _known(guard, tool, function, parameters)
     copy = tool.model_copy()
     object.__setattr__(copy, "__class__", _class_of(type(tool)))
     if copy.__pydantic_private__ is None:
         object.__setattr__(copy, "__pydantic_private__", {})
-    _set_gate(copy, gate)
     for name in ("func", "coroutine"):
         own = getattr(copy, name, None)
         if isinstance(own, types.FunctionType) and not hasattr(own, "__agentguard__"):
-            object.__setattr__(copy, name, _sealed(own, gate.tool))
+            object.__setattr__(copy, name, _sealed(own, registered))
+    gate = Gate(
+        guard=guard,
+        tool=registered,
+        parameters=parameters,
+        parts=parts_of(copy),
+        pause=pause,
+        resolver=resolver,
+        sessions=sessions,
+    )
+    _set_gate(copy, gate)
     return copy
 
 
@@ -166,10 +178,8 @@ def _known(guard: Guard, tool: BaseTool, function: Callable[..., Any], parameter
         function if signature is not None else None,
         injected=parameters.injected & set(signature or ()),
         definition={
-            "description": tool.description,
             "schema": schema_of(tool),
             "coroutine": _fingerprint(getattr(tool, "coroutine", None)),
-            "of": f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}",
         },
         arguments=parameters.visible,
         check=fits(tool),
@@ -190,15 +200,16 @@ def _fingerprint(function: Any) -> str:
     return state.hexdigest()
 
 
-_classes: Final[dict[type[BaseTool], type[BaseTool]]] = {}
+_classes: Final[dict[tuple[Any, ...], type[BaseTool]]] = {}
 _lock = threading.Lock()
 
 
 def _class_of(kind: type[BaseTool]) -> type[BaseTool]:
+    methods = (kind, kind.run, kind.arun, kind._run, kind._arun)  # a patched class is another one
     with _lock:
-        found = _classes.get(kind)
+        found = _classes.get(methods)
         if found is None:
-            found = _classes[kind] = _make(kind)
+            found = _classes[methods] = _make(kind)
         return found
 
 
@@ -208,53 +219,15 @@ def _make(kind: type[BaseTool]) -> type[BaseTool]:
 
     @functools.wraps(base_run)
     def run(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        call = Calling(gate_of(self), self.name, tool_input, kwargs.get("tool_call_id"), kwargs.get("config"))
-        try:
-            earlier = call.earlier()
-            if earlier is not None:
-                if earlier.over:
-                    return earlier.output
-                raise already_ran(unfinished=True)
-            problem = misfit(self, call.gate.parameters, tool_input) if call.tool_call_id else None
-            if problem is not None:
-                call.unfit(*problem)
-            tokens = calling.set(call), inside.set(None)
-            try:
-                output = base_run(self, tool_input, *args, **kwargs)
-            finally:
-                calling.reset(tokens[0])
-                inside.reset(tokens[1])
-        except Refused as refused:
-            if call.tool_call_id is None:
-                raise
-            output = refused.message(self.name, call.tool_call_id)
-        call.answered(output)
-        return output
+        return walk(
+            _invocation(self, tool_input, kwargs), lambda: base_run(self, tool_input, *args, **kwargs)
+        )
 
     @functools.wraps(base_arun)
     async def arun(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        call = Calling(gate_of(self), self.name, tool_input, kwargs.get("tool_call_id"), kwargs.get("config"))
-        try:
-            earlier = call.earlier()
-            if earlier is not None:
-                if earlier.over:
-                    return earlier.output
-                raise already_ran(unfinished=True)
-            problem = misfit(self, call.gate.parameters, tool_input) if call.tool_call_id else None
-            if problem is not None:
-                await asyncio.to_thread(call.unfit, *problem)
-            tokens = calling.set(call), inside.set(None)
-            try:
-                output = await base_arun(self, tool_input, *args, **kwargs)
-            finally:
-                calling.reset(tokens[0])
-                inside.reset(tokens[1])
-        except Refused as refused:
-            if call.tool_call_id is None:
-                raise
-            output = refused.message(self.name, call.tool_call_id)
-        call.answered(output)
-        return output
+        return await awalk(
+            _invocation(self, tool_input, kwargs), lambda: base_arun(self, tool_input, *args, **kwargs)
+        )
 
     @functools.wraps(base_inner)
     def _run(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
@@ -302,13 +275,41 @@ def _make(kind: type[BaseTool]) -> type[BaseTool]:
     return typing.cast("type[BaseTool]", meta(kind.__name__, (Guarded, kind), names))
 
 
+def _invocation(tool: BaseTool, given: Any, options: Mapping[str, Any]) -> Steps:
+    """One `run` of a tool around LangChain's own: its answer, also where it ran before or does not run."""
+    call = Calling(gate_of(tool), tool, given, options.get("tool_call_id"), options.get("config"))
+    try:
+        earlier = call.earlier()
+        if earlier is not None:
+            if earlier.over:
+                return earlier.output
+            raise already_ran(unfinished=True)
+        problem = unwritable(given)
+        if problem is None and call.tool_call_id:
+            problem = misfit(tool, call.gate.parameters, given)
+        if problem is not None:
+            yield functools.partial(call.unfit, *problem)
+        tokens = calling.set(call), inside.set(None)
+        try:
+            output = yield AHEAD
+        finally:
+            calling.reset(tokens[0])
+            inside.reset(tokens[1])
+    except Refused as refused:
+        if call.tool_call_id is None:
+            raise
+        output = refused.message(tool.name, call.tool_call_id)
+    call.answered(output)
+    return output
+
+
 def _calling_of(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Calling:
     """The invocation that led here; a direct call of `_run` is one of its own."""
     found = calling.get()
     if found is not None and found.gate is gate_of(tool) and not found.used:
         found.used = True
         return found
-    return Calling(gate_of(tool), tool.name, {**kwargs, "": args}, None, None)
+    return Calling(gate_of(tool), tool, {**kwargs, "": args})
 
 
 def _shaped(tool: BaseTool, result: Any, raw: list[Any]) -> Any:

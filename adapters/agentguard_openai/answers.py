@@ -12,7 +12,7 @@ import pydantic_core
 from agentguard import OutcomeUnknown, ToolCallDenied
 from agentguard_openai.calls import ModelCall, printable
 
-__all__ = ["RESULT_LIMIT", "AlreadyRan", "Errors", "blocks", "denied", "error_text", "message", "result_text"]
+__all__ = ["RESULT_LIMIT", "AlreadyRan", "Errors", "denied", "error_text", "message", "output", "result_text"]
 
 RESULT_LIMIT: Final = 200_000
 """Characters of one result that the model is given, unless told otherwise."""
@@ -41,17 +41,20 @@ def message(call: ModelCall, content: Any) -> dict[str, Any]:
             return {"type": "custom_tool_call_output", "call_id": call.id, "output": content}
 
 
-def blocks(result: object) -> bool:
-    """Whether a result is a list of the content blocks that a Responses output may hold."""
-    return (
-        type(result) is list
-        and bool(result)
-        and all(type(item) is dict and item.get("type") in _BLOCKS for item in result)
-    )
+def output(result: object, limit: int) -> Any:
+    """A result for a Responses output: content blocks stay what they are, anything else becomes text."""
+    if type(result) is not list or not result:
+        return result_text(result, limit)
+    if not all(type(item) is dict and item.get("type") in _BLOCKS for item in result):
+        return result_text(result, limit)
+    return [
+        {**item, "text": result_text(item.get("text"), limit)} if item["type"] == "input_text" else item
+        for item in result
+    ]
 
 
 def result_text(result: object, limit: int) -> str:
-    """Text as it is, anything else as JSON; valid Unicode, and cut where it is too long."""
+    """A result as text: JSON where it is none; valid Unicode, and cut where it is too long."""
     text = str.__str__(result) if isinstance(result, str) else _json(result)
     text = text.encode("utf-8", "replace").decode("utf-8")
     if len(text) > limit:

@@ -28,7 +28,7 @@ class ModelCall:
 
     `text` is the arguments' JSON, or with `custom` the free text of a custom tool. `problem` says why it
     cannot run, whatever it asks for. `shape` is the form its answer has to have. `names` are the keys under
-    which a tool may be meant, best first.
+    which a tool may be meant, best first. `place` says where it stands, in a turn that has an id.
     """
 
     shape: Shape
@@ -38,11 +38,13 @@ class ModelCall:
     custom: bool = False
     problem: str | None = None
     names: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def record_id(self) -> str | None:
-        """The id, where it is fit for a record."""
-        return self.id if self.id and usable_id(self.id) else None
+        """What it is known by: its id, or else its place; None where neither is fit for a record."""
+        found = self.id or self.place
+        return found if found and usable_id(found) else None
 
 
 def usable_id(id: str) -> bool:
@@ -91,11 +93,15 @@ def read_calls(turn: Any) -> list[ModelCall]:
             "`collect_chat` or `collect_response`), its message, or the list of its output items"
         )
     asked = Counter(call.id for call in calls if call.id)
+    twice = "two calls of one turn have the same id; give each its own"
+    turn_id = get(turn, "id")
     return [
-        replace(call, problem="two calls of one turn have the same id; give each its own")
-        if asked[call.id] > 1 and call.problem is None
-        else call
-        for call in calls
+        replace(
+            call,
+            problem=call.problem or (twice if asked[call.id] > 1 else None),
+            place=f"{turn_id}#{index}" if isinstance(turn_id, str) and turn_id else "",
+        )
+        for index, call in enumerate(calls)
     ]
 
 

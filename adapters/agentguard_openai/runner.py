@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentguard import ApprovalPending, ConfigurationError, Guard, Session, Tool, ToolCallDenied
 from agentguard.errors import ArgumentsError
 from agentguard.session import Pause
-from agentguard.tools import definition_digest
-from agentguard_openai.answers import RESULT_LIMIT, Errors, blocks, denied, of_mapping, result_text
-from agentguard_openai.calls import ModelCall, get, items_of, read_calls
+from agentguard_openai.answers import RESULT_LIMIT, Errors, denied, of_mapping, output
+from agentguard_openai.calls import ModelCall, get, items_of, printable, read_calls
 from agentguard_openai.coverage import uncovered
 from agentguard_openai.running import Turn
 
@@ -139,10 +138,17 @@ def _members(functions: Sequence[Any]) -> dict[str, _Member]:
 
 
 def _open_calls(turn: ResponsesRunnerTurn, members: Mapping[str, Any]) -> list[ModelCall]:
-    """The calls of a turn that are ours and that no eager execution has run."""
+    """The calls of a turn that no eager execution has run; what is not guarded would run by itself."""
     done = {*turn.attempted_call_ids, *turn.completed_call_ids}
-    calls = [] if turn.final else read_calls(turn.response)
-    return [call for call in calls if call.name in members and call.id not in done]
+    asked = [] if turn.final else read_calls(turn.response)
+    calls = [call for call in asked if call.id not in done]
+    stray = sorted({printable(call.name) for call in calls if call.name not in members})
+    if stray:
+        raise ConfigurationError(
+            f"the model calls `{stray[0]}`, which is not among these functions; pass every function of the "
+            "runner through `guard_runner_tools`, and all of them here"
+        )
+    return calls
 
 
 # -- one function
@@ -165,7 +171,6 @@ class _Member:
         # from_tool keeps its model's parser here: such an executor is given the model, others a dict.
         parsed = getattr(function, "_parsed_tool", None)
         model = getattr(parsed, "model", None)
-        code = definition_digest(name, {}, execute)
 
         def run(**arguments: Any) -> Any:
             return execute(model.model_validate(arguments) if model is not None else arguments)
@@ -179,7 +184,6 @@ class _Member:
             arun if type(function).__name__.startswith("Async") else run,
             definition={
                 "tool": json.loads(json.dumps(declared, default=str)),
-                "code": code,
                 "of": f"{getattr(execute, '__module__', '')}:{getattr(execute, '__qualname__', '')}",
             },
             arguments=tuple(get(schema, "properties") or ()),
@@ -247,9 +251,6 @@ class _Execute:
         except (TypeError, ArgumentsError) as error:
             return {}, error
 
-    def _output(self, result: Any) -> Any:
-        return result if blocks(result) else result_text(result, self.limit)
-
     @staticmethod
     def _refused(error: ToolCallDenied | ApprovalPending) -> str:
         if isinstance(error, ToolCallDenied):
@@ -277,7 +278,7 @@ class _SyncExecute(_Execute):
             )
         except (ToolCallDenied, ApprovalPending) as error:
             return self._refused(error)
-        return self._output(result)
+        return output(result, self.limit)
 
 
 class _AsyncExecute(_Execute):
@@ -293,4 +294,4 @@ class _AsyncExecute(_Execute):
             )
         except (ToolCallDenied, ApprovalPending) as error:
             return self._refused(error)
-        return self._output(result)
+        return output(result, self.limit)

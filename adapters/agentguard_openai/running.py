@@ -28,10 +28,10 @@ from agentguard_openai.answers import (
     RESULT_LIMIT,
     AlreadyRan,
     Errors,
-    blocks,
     denied,
     error_text,
     message,
+    output,
     result_text,
 )
 from agentguard_openai.calls import ModelCall, get, printable, read_calls
@@ -246,17 +246,15 @@ class Turn:
             return attempt
         try:
             frozen = freeze(callee.bind(self._given(call, callee)))
-        except TypeError as error:
-            attempt.problem = TypeError(printable(str(error)))
-        except ArgumentsError as error:
-            attempt.problem = _Worded(printable(str(error)), error.path)
+        except (TypeError, ArgumentsError) as error:
+            attempt.problem = error
         except Exception as error:
             attempt.problem = TypeError(f"binding raised {type(error).__name__}")
         else:
             attempt.arguments = frozen.thaw()
             harmless = callee.tool.read_only or callee.tool.facts.get("idempotent") is True
-            if call.id and self.session is not None and not harmless:
-                attempt.key = mark(self.guard, self.session, callee.tool, call.id, frozen.digest)
+            if call.record_id and self.session is not None and not harmless:
+                attempt.key = mark(self.guard, self.session, callee.tool, call.record_id, frozen.digest)
         return attempt
 
     def _given(self, call: ModelCall, callee: Usable) -> dict[str, Any]:
@@ -289,8 +287,8 @@ class Turn:
         return None if content is None else message(call, copy.deepcopy(content))
 
     def succeeded(self, call: ModelCall, attempt: _Attempt, result: Any) -> Any:
-        native = call.shape.startswith("responses") and blocks(result)
-        content = result if native else result_text(result, self.limit)
+        native = call.shape.startswith("responses")
+        content = output(result, self.limit) if native else result_text(result, self.limit)
         if attempt.key is not None:
             remember(self.guard, attempt.key, copy.deepcopy(content))
         return message(call, content)
@@ -322,11 +320,3 @@ class Turn:
                     remedy="ask_operator",
                 )
                 return message(call, denied(refusal))
-
-
-class _Worded(ArgumentsError):
-    """An error whose text is final."""
-
-    def __init__(self, text: str, path: str) -> None:
-        Exception.__init__(self, text)
-        self.path = path

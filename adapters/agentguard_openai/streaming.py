@@ -44,7 +44,7 @@ async def acollect_chat(stream: AsyncIterable[Any]) -> ChatCompletion:
 def collect_response(stream: Iterable[Any]) -> Response:
     """The Responses turn of a stream: of `create(stream=True)` or of the SDK's `stream(...)` helper.
 
-    A turn whose end did not come has the status `incomplete`.
+    A turn whose end did not come, or whose parts contradict each other, has the status `incomplete`.
     """
     turn = _Responses()
     for event in stream:
@@ -96,6 +96,9 @@ class _Choice:
 
     def add(self, choice: Any) -> None:
         delta = get(choice, "delta")
+        # Whatever is asked for after the end, or two ends: nobody can tell what the turn was.
+        more = bool(items_of(get(delta, "tool_calls"))) or get(delta, "function_call") is not None
+        self.broken |= more and self.finish is not None
         for name, parts in (("content", self.content), ("refusal", self.refusal)):
             if isinstance(text := get(delta, name), str):
                 parts.append(text)
@@ -104,8 +107,10 @@ class _Choice:
         if (part := get(delta, "function_call")) is not None:
             self.legacy = self.legacy or _Parts()
             self._grow(self.legacy, None, None, part, "arguments")
-        if get(choice, "finish_reason") is not None:
-            self.finish = get(choice, "finish_reason")
+        finish = get(choice, "finish_reason")
+        if finish is not None:
+            self.broken |= self.finish not in (None, finish)
+            self.finish = finish
 
     def _add_call(self, part: Any) -> None:
         index, given = get(part, "index"), get(part, "id") or None
@@ -168,8 +173,11 @@ class _Chat:
             self.head[name] = self.head[name] or get(event, name) or self.head[name]
         self.usage = get(event, "usage") or self.usage
         for choice in get(event, "choices"):
-            index = get(choice, "index") or 0
-            self.choices.setdefault(index, _Choice(index)).add(choice)
+            index = get(choice, "index")
+            position = index if type(index) is int else 0
+            found = self.choices.setdefault(position, _Choice(position))
+            found.broken |= index is not None and type(index) is not int
+            found.add(choice)
 
     def result(self) -> ChatCompletion:
         choices = [self.choices[index].dump() for index in sorted(self.choices)]
@@ -186,16 +194,22 @@ class _Responses:
         self.begun: Any = None
         self.final: Any = None
         self.items: dict[int, Any] = {}
+        self.broken = False
 
     def add(self, event: Any) -> None:
         match get(event, "type"):
             case "response.created" | "response.queued" | "response.in_progress":
                 self.begun = get(event, "response")
             case "response.completed" | "response.incomplete" | "response.failed":
+                self.broken |= self.final is not None
                 self.final = get(event, "response")
             case "response.output_item.done":
                 index = get(event, "output_index")
-                self.items[index if type(index) is int else len(self.items)] = get(event, "item")
+                position = index if type(index) is int else len(self.items)
+                self.broken |= position in self.items
+                self.items[position] = get(event, "item")
+            case "error":
+                self.broken = True
             case _:
                 pass
 
@@ -203,13 +217,23 @@ class _Responses:
         output = [self.items[index] for index in sorted(self.items)]
         source = self.final if self.final is not None else self.begun
         if self.final is not None and isinstance(get(self.final, "output"), list):
-            if isinstance(self.final, Response):
-                return self.final
-            output = get(self.final, "output")
+            final = get(self.final, "output")
+            self.broken |= not _asked(output) <= _asked(final)
+            output = final
         head = _fields(source)
-        if self.final is None:
+        if self.final is None or self.broken:
             head["status"] = "incomplete"
         return Response.construct(**{"id": "", "object": "response", **head, "output": output})
+
+
+def _asked(items: list[Any]) -> set[str]:
+    """The calls among items, to be compared: what was streamed has to be what the turn says in the end."""
+    names = ("type", "call_id", "name", "namespace", "arguments", "input")
+    return {
+        repr([get(item, name) for name in names])
+        for item in items
+        if get(item, "type") in ("function_call", "custom_tool_call")
+    }
 
 
 def _fields(source: Any) -> dict[str, Any]:

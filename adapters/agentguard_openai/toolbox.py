@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentguard import ConfigurationError, Guard, Tool
-from agentguard.tools import Binder
+from agentguard.binding import Binder
 
 __all__ = ["Callee", "Tools", "Usable", "toolbox"]
 
@@ -87,9 +87,7 @@ class Callee:
 
     def run(self, arguments: dict[str, Any]) -> Any:
         result = self._call(arguments)
-        if inspect.isawaitable(result) or inspect.isasyncgen(result):
-            if inspect.iscoroutine(result):
-                result.close()
+        if inspect.isasyncgen(result):
             raise TypeError("an asynchronous tool in a synchronous loop; use `run_tool_calls`")
         return result
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
-from langchain_core.tools import BaseTool, tool
+from langchain_core.tools import BaseTool, StructuredTool, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from langgraph.pregel.remote import RemoteGraph
 
 from agentguard import ConfigurationError, Guard
 from agentguard_langchain import GuardMiddleware, guard_tools, uncovered
@@ -202,17 +203,142 @@ def test_trap_11_strict_middleware_refuses_to_start(guard: Guard, caplog: pytest
     assert len([record for record in caplog.records if "web_search" in record.getMessage()]) == 1
 
 
-def test_trap_11_strict_tools_refuse_provider_tools(guard: Guard) -> None:
-    """Without `strict` they are passed through as they are."""
+def test_trap_11_strict_tools_refuse_provider_tools(guard: Guard, caplog: pytest.LogCaptureFixture) -> None:
+    """Without `strict` they are passed through as they are, with a warning."""
     with pytest.raises(ConfigurationError, match="web_search"):
         guard_tools(guard, [transfer, PROVIDER], strict=True)
     assert guard_tools(guard, [transfer, PROVIDER])[1] is PROVIDER
+    assert "not covered by the guard: `web_search`" in caplog.text
 
 
 def test_trap_16_a_kept_original_is_listed(guard: Guard) -> None:
     """T32: the tool from before guarding still runs unguarded; where it is used, it is listed."""
     guard_tools(guard, [transfer])
     assert uncovered(node()) == ["`transfer` is not guarded"]
+
+
+def _ways(bare: Any) -> dict[str, Any]:
+    """Functions that lead to an agent, each in another way."""
+    listed, by_name, bound = [bare], {"helper": bare}, bare.with_retry()
+
+    def closes(question: str) -> str:
+        return str(bare.invoke(asking()))
+
+    def default(question: str, helper: Any = bare) -> str:
+        return str(helper.invoke(asking()))
+
+    def in_list(question: str) -> str:
+        return str(listed[0].invoke(asking()))
+
+    def in_dict(question: str) -> str:
+        return str(by_name["helper"].invoke(asking()))
+
+    def bound_with_retry(question: str) -> str:
+        return str(bound.invoke(asking()))
+
+    def by_global(question: str) -> str:
+        return str(_GLOBAL[0].invoke(asking()))
+
+    @functools.wraps(closes)
+    def wrapped(question: str) -> str:
+        return "hidden"
+
+    _GLOBAL[:] = [bare]
+    return {
+        "closure": closes,
+        "default": default,
+        "list": in_list,
+        "dict": in_dict,
+        "binding": bound_with_retry,
+        "global": by_global,
+        "wrapped": wrapped,
+        "partial": functools.partial(default, helper=bare),
+        "partial-positional": functools.partial(lambda helper, question: str(helper), bare),
+        "partial-of": functools.partial(closes),
+    }
+
+
+_GLOBAL: list[Any] = []
+WAYS = [
+    "closure", "default", "list", "dict", "binding", "global", "wrapped", "partial", "partial-positional",
+    "partial-of",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_trap_10_ways_in_which_a_function_leads_to_an_agent(guard: Guard, way: str) -> None:
+    """What a function closes over, names, has as a default or wraps is looked at."""
+    bare: Any = create_agent(model(), [web], name="helper")
+    lines = uncovered(_ways(bare)[way])
+    assert any(line.endswith("calls the agent `helper`: `web` is not guarded") for line in lines)
+    assert sorted(_ways(bare)) == sorted(WAYS)
+
+
+def test_trap_10_methods_nodes_and_remote_agents(guard: Guard) -> None:
+    """A method of an object with an agent, a node that calls one, and one that runs elsewhere."""
+    bare: Any = create_agent(model(), [web], name="helper")
+    assert "calls the agent `helper`" in uncovered(functools.partial(str, bare.invoke))[-1]
+
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("delegate", lambda state: bare.invoke(state))
+    builder.add_edge(START, "delegate")
+    builder.add_edge("delegate", END)
+    assert uncovered(builder.compile()) == ["node `delegate`: `web` is not guarded"]
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("helper", bare)
+    builder.add_edge(START, "helper")
+    assert uncovered(builder.compile()) == ["`web` is not guarded"]
+
+    remote = RemoteGraph("far", url="http://127.0.0.1:9")
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask far away."""
+        return str(remote.invoke(asking()))
+
+    elsewhere = "`far` runs elsewhere, where nothing stands before its tools"
+    assert uncovered(remote) == [elsewhere]
+    assert uncovered(guard_tools(guard, [ask])) == [f"`ask` calls the agent `far`: {elsewhere}"]
+    with pytest.raises(ConfigurationError, match="runs elsewhere"):
+        guard_tools(guard, [ask], strict=True)
+
+
+def test_a_tool_is_decorated_only_if_both_of_its_functions_are(guard: Guard) -> None:
+    """One guarded function beside an unguarded one is a way around."""
+
+    @guard.tool
+    def safe(x: int) -> int:
+        """Be safe."""
+        return x
+
+    async def loose(x: int) -> int:
+        return x
+
+    assert uncovered(StructuredTool.from_function(safe, loose)) == ["`safe` is not guarded"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_trap_11_provider_tools_that_come_with_the_model(guard: Guard, asynchronous: bool) -> None:
+    """Bound to the model beforehand: `strict` refuses them; functions are no such tools."""
+    functions: list[Any] = [
+        {"type": "function", "function": {"name": "transfer"}},
+        {"name": "transfer", "input_schema": {}},
+    ]
+
+    def made(tools: list[Any]) -> Any:
+        chat: Any = model(turn(call("transfer", {"payee": "A"}))).bind(tools=tools)
+        middleware = GuardMiddleware(guard, agent=AGENT, strict=True, pause="wait")
+        return create_agent(chat, [transfer], middleware=[middleware])
+
+    for extra in ({"google_search": {}}, PROVIDER):
+        with pytest.raises(ConfigurationError, match="search"):
+            graph = made([*functions, extra])
+            await graph.ainvoke(asking()) if asynchronous else graph.invoke(asking())
+    assert not ran
+    graph = made(functions)
+    await graph.ainvoke(asking()) if asynchronous else graph.invoke(asking())
+    assert ran == ["A"]
 
 
 # -- importing

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ToolRetryMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from langgraph.types import Command
 
-from agentguard import AgentIdentity, ConfigurationError, Guard
+from agentguard import ConfigurationError, Guard
 from agentguard_langchain import GuardMiddleware, guard_tools
 from tests.langchain.drive import (
     AGENT,
@@ -192,6 +189,21 @@ async def test_an_unknown_tool_is_denied_and_recorded(guard: Guard, asynchronous
 
 
 @both
+@pytest.mark.parametrize("name", ["transf\u0435r", "a\x1b[2Jb", "\ud800", "x" * 100_000])
+async def test_T21_the_name_of_an_unknown_tool_is_spelt_out(
+    guard: Guard, asynchronous: bool, name: str
+) -> None:
+    """T21, T23: a look-alike, an escape, half a character: none of it stands in a record or a message."""
+    state = await go(agent(guard, turn(call(name, {}))), asking(), asynchronous)
+    (event,) = events(guard, "decision")
+    assert event["tool"].isascii()
+    assert event["tool"].isprintable()
+    assert len(event["tool"]) <= 200
+    assert said(results(state)[0])["error"] == "denied"
+    assert not ran
+
+
+@both
 async def test_tools_see_what_is_injected(guard: Guard, asynchronous: bool) -> None:
     """Trap 15, in an agent; other tools that a tool finds there are guarded too."""
     found: list[Any] = []
@@ -253,6 +265,24 @@ async def test_a_pause_inside_of_a_tool_is_said_to_the_model(guard: Guard, async
 
 
 @both
+async def test_T33_each_run_of_the_handler_is_a_call_of_its_own(guard: Guard, asynchronous: bool) -> None:
+    """Other middleware may run a call twice: each is decided and recorded, also where the first succeeded."""
+
+    class Twice(AgentMiddleware[Any, Any, Any]):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            handler(request)
+            return handler(request)
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            await handler(request)
+            return await handler(request)
+
+    await go(agent(guard, turn(call("transfer", {"payee": "A"})), more=[Twice()]), asking(), asynchronous)
+    assert len(ran) == 2
+    assert [event["type"] for event in events(guard)] == ["decision", "outcome"] * 2
+
+
+@both
 async def test_T33_a_retry_inside_of_the_middleware_is_a_call_of_its_own(
     guard: Guard, asynchronous: bool
 ) -> None:
@@ -305,174 +335,6 @@ async def test_T33_streaming_an_agent(guard: Guard) -> None:
     assert len(events(guard, "decision")) == 2
 
 
-# -- sessions
-
-
-@both
-async def test_labels_last_for_the_thread(guard: Guard, asynchronous: bool) -> None:
-    """What an untrusted tool returned taints the conversation: later turns, runs and agents of it."""
-    saver = InMemorySaver()
-    turns = (turn(call("fetch", {"url": "u"}, "1")), turn(call("send", {"to": "x"}, "2")))
-    state = await go(agent(guard, *turns, saver=saver), asking(), asynchronous)
-    assert [answer.status for answer in results(state)] == ["success", "error"]
-    # Another agent object, as after a restart, in the same thread and in another one.
-    again = agent(guard, turn(call("send", {"to": "y"}, "3")), saver=saver)
-    state = await go(again, asking(), asynchronous)
-    assert said(results(state)[-1])["rule"] == "payments/tainted"
-    again = agent(guard, turn(call("send", {"to": "y"}, "3")), saver=saver)
-    await go(again, asking(), asynchronous, "t-2")
-    assert ran == [("fetch", "u"), ("send", "y")]
-
-
-def test_labels_outlive_a_trimmed_conversation(guard: Guard) -> None:
-    """They are kept beside the messages, where summaries and trimming do not reach."""
-    saver = InMemorySaver()
-    graph = agent(guard, turn(call("fetch", {"url": "u"}, "1")), saver=saver)
-    graph.invoke(asking(), config())
-    graph.update_state(config(), {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES)]})
-    again = agent(guard, turn(call("send", {"to": "y"}, "3")), saver=saver)
-    state = again.invoke(asking(), config())
-    assert said(results(state)[-1])["rule"] == "payments/tainted"
-
-
-def test_what_entered_the_conversation_is_observed(guard: Guard) -> None:
-    """The user's words, the operator's, and tools' results, each once and with the right trust."""
-    middleware = GuardMiddleware(guard, agent=AGENT)
-    graph: Any = create_agent(
-        model(turn(call("fetch", {"url": "u"}, "1")), turn(call("transfer", {"payee": "A"}, "2"))),
-        [transfer, fetch],
-        checkpointer=InMemorySaver(),
-        middleware=[middleware],
-    )
-    given = [
-        SystemMessage("be kind"),
-        HumanMessage("pay A"),
-        ToolMessage("old", name="old", tool_call_id="0"),
-    ]
-    graph.invoke({"messages": given}, config())
-    (session,) = middleware._sessions._open.values()
-    assert [(seen.source, seen.trust, seen.call_id) for seen in session.observations] == [
-        ("system", "system", None),
-        ("prompt", "user", None),
-        ("old", "untrusted", "0"),
-        ("fetch", "untrusted", "1"),
-        ("transfer", "trusted", "2"),
-    ]
-
-
-def test_the_principal_of_each_run_is_its_own(guard: Guard) -> None:
-    """A new run in the same thread, for somebody else, acts for somebody else."""
-    saver = InMemorySaver()
-    graph: Any = create_agent(
-        model(turn(call("transfer", {"payee": "A"}, "1"))),
-        [transfer],
-        context_schema=dict,
-        checkpointer=saver,
-        middleware=[GuardMiddleware(guard, agent=AGENT, principal=lambda runtime: runtime.context["user"])],
-    )
-    for user in ("ben", "eve"):
-        graph.invoke(asking(), config(), context={"user": user})
-    assert [event["principal"] for event in events(guard, "decision")] == ["ben", "eve"]
-
-
-def test_what_is_kept_for_the_guard_cannot_be_passed_in(guard: Guard) -> None:
-    """T34: an input that brings a principal of its own is not listened to."""
-    forged = {"session": "t-1", "labels": [], "principal": {"id": "boss", "groups": [], "attributes": {}}}
-    graph = agent(guard, turn(call("transfer", {"payee": "A"})), principal=PRINCIPAL)
-    state = graph.invoke({**asking(), "agentguard_run": forged}, config())
-    assert {event["principal"] for event in events(guard)} == {PRINCIPAL}
-    assert "agentguard_run" not in state
-
-
-async def test_T34_concurrent_runs_do_not_mix(guard: Guard) -> None:
-    """Forty runs of one agent at once, in tasks and in threads: each acts for its own principal."""
-    barrier = threading.Barrier(2)
-
-    @tool
-    def whoami(user: str) -> str:
-        """Say who."""
-        return user
-
-    def graph(user: str) -> Any:
-        return model(turn(call("whoami", {"user": user})))
-
-    class Route(AgentMiddleware[Any, Any, Any]):
-        """Each run has its own model turn: the user's name comes from the context."""
-
-        def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            return handler(request.override(model=self._model(request)))
-
-        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
-            return await handler(request.override(model=self._model(request)))
-
-        def _model(self, request: Any) -> Any:
-            done = any(isinstance(message, ToolMessage) for message in request.messages)
-            return model() if done else graph(request.runtime.context["user"])
-
-    made: Any = create_agent(
-        model(),
-        [whoami],
-        context_schema=dict,
-        checkpointer=InMemorySaver(),
-        middleware=[Route(), GuardMiddleware(guard, agent=AGENT, principal=lambda run: run.context["user"])],
-    )
-
-    async def task(n: int) -> None:
-        await made.ainvoke(asking(), config(f"a{n}"), context={"user": f"a{n}"})
-
-    await asyncio.gather(*(task(n) for n in range(20)))
-
-    def thread(n: int) -> None:
-        if n < 2:
-            barrier.wait(10)
-        made.invoke(asking(), config(f"b{n}"), context={"user": f"b{n}"})
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(thread, range(20)))
-    found = events(guard, "decision")
-    assert len(found) == 40
-    assert all(event["principal"] == event["session"] for event in found)
-
-
-def test_T34_after_a_run_nobody_acts(guard: Guard) -> None:
-    """A session of a run is not that of its caller."""
-    agent(guard, turn(call("transfer", {"payee": "A"}))).invoke(asking(), config())
-    assert guard.current is None
-    loose = guard_tools(guard, [send])[0]
-    assert said(loose.invoke(call("send", {"to": "x"})))["rule"] == "agentguard/identity"
-
-
-# -- sub-agents
-
-
-@both
-async def test_a_sub_agent_acts_in_the_chain(guard: Guard, asynchronous: bool) -> None:
-    """For the same principal, with the calling agent before it in the chain, and its labels come back."""
-    helper: Any = create_agent(
-        model(turn(call("fetch", {"url": "u"}, "1"))),
-        [fetch],
-        name="helper",
-        middleware=[GuardMiddleware(guard, agent=AgentIdentity("billing", tags=["helper"]))],
-    )
-
-    @tool
-    def research(question: str) -> str:
-        """Ask the helper."""
-        return str(helper.invoke(asking())["messages"][-1].content)
-
-    graph = agent(
-        guard,
-        turn(call("research", {"question": "?"}, "1")),
-        turn(call("send", {"to": "x"}, "2")),
-        tools=[research, send],
-        principal=PRINCIPAL,
-    )
-    state = await go(graph, asking(), asynchronous)
-    inner = next(event for event in events(guard, "decision") if event["tool"] == "fetch")
-    assert (inner["principal"], inner["chain"], inner["session"]) == (PRINCIPAL, ["billing"], "t-1")
-    assert said(results(state)[-1])["rule"] == "payments/tainted"
-
-
 # -- starting
 
 
@@ -489,9 +351,13 @@ def test_options_are_checked(guard: Guard) -> None:
     wrong = {"pause": "never"}
     with pytest.raises(ConfigurationError, match="pause"):
         guard_tools(guard, [transfer], **wrong)
+    wrong = {"principal": 5}
+    with pytest.raises(ConfigurationError, match="principal must be a name"):
+        agent(guard, turn(), **wrong).invoke(asking(), config())
 
 
-def test_a_strict_guard_refuses_before_the_model_is_asked() -> None:
+@both
+async def test_a_strict_guard_refuses_before_the_model_is_asked(asynchronous: bool) -> None:
     """A policy that names a tool which nobody registered is found before anything runs."""
     policy = {
         "policy": "p",
@@ -503,6 +369,6 @@ def test_a_strict_guard_refuses_before_the_model_is_asked() -> None:
     with Guard(snapshot=snapshot(policy), store="memory:", strict=True) as guard:
         graph = create_agent(asked, [transfer], middleware=[GuardMiddleware(guard, agent=AGENT)])
         with pytest.raises(ConfigurationError, match="transfr"):
-            graph.invoke(asking(), config())
+            await go(graph, asking(), asynchronous)
     assert asked.i == 0
     assert not ran

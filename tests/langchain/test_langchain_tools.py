@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForToolRun
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import (
     BaseTool,
-    InjectedToolArg,
-    InjectedToolCallId,
     StructuredTool,
-    Tool,
     ToolException,
     tool,
 )
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import InjectedState, InjectedStore, ToolNode, ToolRuntime
-from langgraph.store.base import BaseStore
-from langgraph.store.memory import InMemoryStore
+from langgraph.prebuilt import ToolNode
 from pydantic import BaseModel, Field
 
-from agentguard import AgentIdentity, ApprovalPending, ConfigurationError, Guard, ToolCallDenied
+from agentguard import AgentIdentity, ConfigurationError, Guard
 from agentguard_langchain import guard_tools
-from tests.langchain.drive import AGENT, POLICY, call, events, said, snapshot
+from tests.langchain.drive import AGENT, call, events, said, snapshot
 
 ran: list[tuple[Any, ...]] = []
 
@@ -206,46 +200,10 @@ def test_handle_tool_error_handles_denials_too(guard: Guard, handler: Any, wante
     assert wanted in str(answer.content)
 
 
-def test_the_decision_sees_validated_arguments_with_defaults(guard: Guard) -> None:
-    """What pydantic made of the model's words is decided on, under the names of the fields."""
-    found = one(guard, Pay(), pause="raise")
-    with pytest.raises(ApprovalPending) as pending:
-        found.invoke(call("pay", {"payee": "A", "sum": "5000"}))
-    asked = guard.approval(pending.value.approval_id)
-    assert asked.arguments == b'{"amount":5000,"payee":"A"}'
-    assert not ran
-
-
-def test_T29_invalid_arguments_are_refused_by_langchain_and_recorded(guard: Guard) -> None:
-    """LangChain's own validation answers in its own words, and the record says that nothing ran."""
-    with pytest.raises(ValueError, match="amount"):
-        one(guard, transfer).invoke(call("transfer", {"payee": "A", "amount": "lots"}))
-    (event,) = events(guard)
-    assert event["decision"]["matched"][0]["rule_id"] == "arguments"
-    assert not ran
-
-
 def test_constraints_rewrite_what_runs(guard: Guard) -> None:
     """The tool gets the constrained value."""
     one(guard, transfer).invoke(call("transfer", {"payee": "A", "note": "abcdefgh"}))
     assert ran == [("A", 1, "abcde")]
-
-
-def test_what_a_constraint_writes_fits_the_schema() -> None:
-    """A rewrite that breaks the tool's schema is a denial, also where only the schema knows the limit."""
-    rewrite = {
-        "policy": "p",
-        "owner": "o",
-        "tools": ["pay"],
-        "rules": [
-            {"id": "ok", "effect": "allow"},
-            {"id": "more", "effect": "constrain", "set": {"args.amount": "999999"}},
-        ],
-    }
-    with Guard(snapshot=snapshot(rewrite), store="memory:") as guard:
-        answer = message(one(guard, Pay()).invoke(call("pay", {"payee": "A"})))
-    assert said(answer)["rule"] == "agentguard/constraint"
-    assert not ran
 
 
 def test_T03_the_tool_runs_with_a_copy(guard: Guard) -> None:
@@ -259,52 +217,6 @@ def test_T03_the_tool_runs_with_a_copy(guard: Guard) -> None:
         return sum(data["rows"])
 
     assert one(guard, total).invoke({"data": kept}) == 1
-
-
-def test_redaction_reaches_content_artifact_and_callbacks() -> None:
-    """T37: a masked value is in no part of the result, and not in what callbacks are given."""
-    rule = {
-        "policy": "p",
-        "owner": "o",
-        "tools": ["report"],
-        "rules": [{"id": "ok", "effect": "allow", "redact_result": ["$.iban"]}],
-    }
-    seen: list[str] = []
-
-    class Tracer(BaseCallbackHandler):
-        def on_tool_end(self, output: Any, **kwargs: Any) -> None:
-            seen.append(repr(output))
-
-    with Guard(snapshot=snapshot(rule), store="memory:") as guard:
-        answer = message(one(guard, report).invoke(call("report", {"rows": 3}), {"callbacks": [Tracer()]}))
-    assert answer.artifact == {"rows": 3, "iban": "[redacted by policy]"}
-    assert "DE00" not in repr(answer) + "".join(seen)
-    assert len(seen) == 1
-
-
-def test_content_and_artifact_stay_apart(guard: Guard) -> None:
-    """A guarded tool returns both, as before."""
-    answer = message(one(guard, report).invoke(call("report", {"rows": 3})))
-    assert (answer.content, answer.artifact) == ("a report", {"rows": 3, "iban": "DE00"})
-    assert one(guard, report).invoke({"rows": 3}) == "a report"
-
-
-def test_a_tools_own_error_stays_its_own(guard: Guard) -> None:
-    """T37: it is recorded as a failure by its class, and raised or handled as without a guard."""
-
-    @tool
-    def breaks() -> str:
-        """Break."""
-        raise ToolException("secret-123")
-
-    found = one(guard, breaks)
-    with pytest.raises(ToolException, match="secret-123"):
-        found.invoke({})
-    handled = one(guard, breaks.model_copy(update={"handle_tool_error": "sorry"}))
-    assert message(handled.invoke(call("breaks", {}))).content == "sorry"
-    outcomes = events(guard, "outcome")
-    assert [(event["status"], event["error"]) for event in outcomes] == [("failed", "ToolException")] * 2
-    assert "secret-123" not in repr(outcomes)
 
 
 # -- who
@@ -368,152 +280,7 @@ async def test_arun_of_a_synchronous_tool_is_one_call(guard: Guard) -> None:
     assert [event["type"] for event in events(guard)] == ["decision", "outcome"]
 
 
-# -- trap 15: what is injected
-
-
-@tool
-def everything(
-    x: int,
-    secret: Annotated[str, InjectedToolArg],
-    state: Annotated[dict[str, Any], InjectedState],
-    store: Annotated[BaseStore, InjectedStore],
-    id: Annotated[str, InjectedToolCallId],
-    runtime: ToolRuntime,
-    config: RunnableConfig,
-    y: int = 2,
-) -> str:
-    """Take everything that can be injected."""
-    ran.append(
-        (x, y, secret, "messages" in state, store is not None, id, runtime.tool_call_id, "tags" in config)
-    )
-    return "ok"
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-async def test_trap_15_injected_arguments_are_no_arguments(guard: Guard, asynchronous: bool) -> None:
-    """State, store, runtime, config and ids reach the tool and stay out of the request."""
-    requests: list[Any] = []
-
-    def spy(request: Any, names: frozenset[str]) -> dict[str, Any]:
-        requests.append(dict(request.args))
-        return {}
-
-    with Guard(snapshot=snapshot(POLICY_HISTORY), store="memory:", facts=[spy]) as watched:
-        secretive = everything.func
-        assert secretive is not None
-        found = one(watched, everything)
-        runtime: Any = ToolRuntime(
-            state={"messages": []},
-            context=None,
-            config={},
-            stream_writer=lambda _: None,
-            tool_call_id="c-7",
-            store=InMemoryStore(),
-        )
-        given = {
-            "x": 1,
-            "secret": "s3cret",
-            "state": {"messages": []},
-            "store": InMemoryStore(),
-            "runtime": runtime,
-        }
-        if asynchronous:
-            answer = await found.ainvoke(call("everything", given, "c-7"))
-        else:
-            answer = found.invoke(call("everything", given, "c-7"))
-    assert message(answer).content == "ok"
-    assert ran == [(1, 2, "s3cret", True, True, "c-7", "c-7", True)]
-    assert requests == [{"x": 1, "y": 2}]
-
-
-POLICY_HISTORY: dict[str, Any] = {
-    "policy": "p",
-    "owner": "o",
-    "tools": ["*"],
-    "rules": [
-        {"id": "ok", "effect": "allow"},
-        {"id": "ctx", "effect": "deny", "when": 'has(context.stop) && context.stop == "yes"'},
-    ],
-}
-
-
-def test_trap_15_a_schema_says_what_is_injected(guard: Guard) -> None:
-    """Where only the schema of a class-based tool marks a field as injected."""
-
-    class Input(BaseModel):
-        x: int
-        password: Annotated[str, InjectedToolArg]
-
-    class Login(BaseTool):
-        name: str = "login"
-        description: str = "Log in."
-        args_schema: type[BaseModel] = Input
-
-        def _run(self, x: int, password: str) -> str:
-            ran.append((x, password))
-            return "ok"
-
-    found = one(guard, Login(), pause="raise")
-    assert message(found.invoke(call("login", {"x": 1, "password": "s3cret"}))).content == "ok"
-    assert ran == [(1, "s3cret")]
-    payload = guard.store.payload(guard.tenant, events(guard, "decision")[0]["args_hmac"])
-    assert payload is not None
-    assert payload.content == b'{"x":1}'
-
-
-def test_trap_15_in_a_graph(guard: Guard) -> None:
-    """ToolNode injects into a guarded tool as into any other."""
-
-    @tool
-    def peek(x: int, state: Annotated[dict[str, Any], InjectedState], runtime: ToolRuntime) -> str:
-        """Look at the state."""
-        return f"{x} {len(state['messages'])} {runtime.tool_call_id}"
-
-    answer = _node(ToolNode(guard_tools(guard, [peek], agent=AGENT)), call("peek", {"x": 4}, "c-3"))
-    assert answer.content == "4 1 c-3"
-
-
-def test_a_single_input_tool_takes_text(guard: Guard) -> None:
-    """A bare string is the tool's one argument, under its name."""
-    blocked = {
-        "policy": "p",
-        "owner": "o",
-        "tools": ["look"],
-        "rules": [
-            {"id": "ok", "effect": "allow"},
-            {"id": "no", "effect": "deny", "when": 'args.query == "bad"', "reason": "bad words"},
-        ],
-    }
-
-    def look(query: str) -> str:
-        return f"found {query}"
-
-    with Guard(snapshot=snapshot(blocked), store="memory:") as strictly:
-        found = one(strictly, Tool("look", look, "Look it up."))
-        assert found.invoke("good") == "found good"
-        with pytest.raises(ToolException, match="bad words"):
-            found.invoke("bad")
-
-
-def test_a_tool_with_a_json_schema_is_guarded(guard: Guard) -> None:
-    """As tools from MCP servers are; an argument called as LangChain calls its own stays visible."""
-    schema = {
-        "type": "object",
-        "properties": {"payee": {"type": "string"}, "callbacks": {"type": "string"}},
-        "required": ["payee"],
-    }
-
-    def pay(**arguments: Any) -> str:
-        ran.append(tuple(arguments.items()))
-        return "ok"
-
-    made = StructuredTool(name="remote", description="Pay.", args_schema=schema, func=pay)
-    assert message(one(guard, made).invoke(call("remote", {"payee": "A"}))).status == "success"
-    assert message(one(guard, made).invoke(call("remote", {"payee": "EVIL"}))).status == "error"
-    assert ran == [(("payee", "A"),)]
-
-
-# -- trap 2, trap 16
+# -- trap 2
 
 
 def _node(node: ToolNode, *calls: dict[str, Any]) -> ToolMessage:
@@ -543,38 +310,6 @@ def test_trap_2_a_tool_node_handles_errors_as_before(guard: Guard) -> None:
             _node(node, call("breaks", {"kind": "type"}))
         invalid = _node(ToolNode(tools), call("breaks", {}))
         assert "Field required" in str(invalid.content)
-
-
-def _function(found: Any) -> Callable[..., Any]:
-    function = found.func
-    assert function is not None
-    return function  # type: ignore[no-any-return]
-
-
-def test_trap_16_ways_around_a_guarded_tool(guard: Guard) -> None:
-    """T32: `func`, `_run` and `run` of a guarded tool are guarded too; a kept original can only be listed."""
-    found = one(guard, transfer)
-    with pytest.raises(ToolCallDenied, match="around the guard"):
-        _function(found)(payee="EVIL")
-    with pytest.raises(ToolException, match="payments/evil"):
-        found._run(payee="EVIL", config={})
-    with pytest.raises(ToolException, match="payments/evil"):
-        found.run({"payee": "EVIL"})
-    with pytest.raises(ToolException, match="payments/evil"):
-        found.invoke({"payee": "EVIL"})
-    assert not hasattr(_function(found), "__wrapped__")
-    assert not ran
-    assert transfer.invoke({"payee": "EVIL"}) == "paid 1 to EVIL"
-
-
-async def test_trap_16_the_coroutine_of_a_guarded_tool(guard: Guard) -> None:
-    """The same for asynchronous tools."""
-    found = one(guard, atransfer)
-    with pytest.raises(ToolCallDenied, match="around the guard"):
-        await found.coroutine(payee="EVIL")
-    with pytest.raises(ToolException, match="payments/evil"):
-        await found._arun(payee="EVIL", config={})
-    assert not ran
 
 
 # -- T33: framework features
@@ -626,31 +361,3 @@ def test_T33_callbacks_still_work(guard: Guard) -> None:
     found.invoke(call("transfer", {"payee": "A"}), {"callbacks": [Tracer()]})
     found.invoke(call("transfer", {"payee": "EVIL"}), {"callbacks": [Tracer()]})
     assert seen == ["start", "end", "start", "error"]
-
-
-def test_registration_is_the_same_in_every_process(guard: Guard) -> None:
-    """A tool's digest covers its schema, words and code, and nothing that differs by process."""
-    digest = guard.tools["transfer"].digest if guard_tools(guard, [transfer]) else ""
-    with Guard(snapshot=snapshot(POLICY), store="memory:") as other:
-        guard_tools(other, [transfer])
-        assert other.tools["transfer"].digest == digest
-        changed = transfer.model_copy(update={"description": "Pay anybody."})
-        guard_tools(other, [changed])
-        assert other.tools["transfer"].digest != digest
-
-
-def test_a_tools_digest_covers_both_of_its_functions(guard: Guard) -> None:
-    """T06: what runs asynchronously cannot be swapped behind an approval either."""
-
-    async def pay(payee: str) -> str:
-        return "paid"
-
-    async def pay_twice(payee: str) -> str:
-        return "paid and paid"
-
-    digests = set()
-    for coroutine in (pay, pay, pay_twice):
-        with Guard(snapshot=snapshot(), store="memory:") as made:
-            guard_tools(made, [transfer.model_copy(update={"coroutine": coroutine})])
-            digests.add(made.tools["transfer"].digest)
-    assert len(digests) == 2

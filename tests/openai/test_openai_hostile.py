@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from agentguard import ConfigurationError, Guard
+from agentguard.errors import StoreUnavailable
 from agentguard_openai import run_tool_calls, run_tool_calls_sync, uncovered
 from tests.openai.support import (
     Bank,
@@ -75,11 +76,14 @@ def test_bad_arguments_never_reach_a_tool(guard: Guard, text: str) -> None:
             assert answer["remedy"] == "fix_call"
             assert answer["decision"]
             assert len(answer["reason"]) < 400
+            assert answer["reason"].isprintable()
             if text in ("null", '["A", 1]', '"A"'):
                 assert "JSON object" in answer["reason"]
             str(message).encode()
     assert not tools.done
     assert [event["decision"]["effect"] for event in events(guard, "decision")] == ["deny", "deny"]
+    reasons = [event["decision"]["matched"][0]["reason"] for event in events(guard, "decision")]
+    assert all(reason.isprintable() for reason in reasons)
 
 
 @pytest.mark.parametrize("arguments", [None, {"payee": "A", "amount": 1}, b"{}", 5])
@@ -181,6 +185,38 @@ def test_a_cut_off_chat_turn_runs_nothing(guard: Guard, finish: str | None) -> N
     assert events(guard, "decision")
 
 
+def test_a_type_of_call_that_is_not_known_runs_nothing(guard: Guard) -> None:
+    """T28: a call that only looks like one of a function is none, and is listed as not covered."""
+    tools = Bank(guard)
+    turn = chat_turn({**chat_call("refund", {"payee": "A", "amount": 1}), "type": "brand_new"})
+    with acting(guard):
+        [message] = run_tool_calls_sync(guard, turn, [tools.refund])
+    assert content(message)["error"] == "invalid_call"
+    assert not tools.done
+    assert uncovered(turn) == ["brand_new"]
+
+
+def test_calls_of_a_transcript_that_were_answered_stay_answered(guard: Guard) -> None:
+    """A list of items may hold earlier calls beside their outputs: only what is open is run."""
+    tools = Bank(guard)
+    calls = [item("refund", {"payee": who, "amount": 1}, who) for who in ("A", "B")]
+    output = {"type": "function_call_output", "call_id": "A", "output": "done"}
+    with acting(guard):
+        [answer] = run_tool_calls_sync(guard, [calls[0], output, calls[1]], [tools.refund])
+    assert answer["call_id"] == "B"
+    assert tools.done == [("B", 1, "")]
+
+
+def test_a_response_with_an_error_runs_nothing(guard: Guard) -> None:
+    """Even where it says that it was completed."""
+    tools = Bank(guard)
+    turn = responses_turn(item("refund", {"payee": "A", "amount": 1}), error={"code": "x", "message": "y"})
+    with acting(guard):
+        [message] = run_tool_calls_sync(guard, turn, [tools.refund])
+    assert content(message)["error"] == "invalid_call"
+    assert not tools.done
+
+
 @pytest.mark.parametrize("status", ["incomplete", "failed", "in_progress", "cancelled", "queued"])
 def test_a_cut_off_response_runs_nothing(guard: Guard, status: str) -> None:
     """The same in a Responses turn, and for one item of it."""
@@ -234,7 +270,7 @@ def test_tools_that_cannot_be_used_are_refused_at_once(guard: Guard) -> None:
 
     for wrong, message in (
         ([tools.refund, tools.refund], "two tools"),
-        ([lambda text: text], "name"),
+        ([lambda text: text], "pass a mapping"),
         ({"notes": 5}, "cannot be called"),
         ({"a b": notes}, "cannot name a tool"),
     ):
@@ -274,16 +310,57 @@ def test_uncovered_tools_are_listed_and_strict_refuses() -> None:
         uncovered(tools, strict=True)
 
 
-def test_strict_refuses_a_turn_with_uncovered_tools(guard: Guard) -> None:
-    """Nothing of such a turn runs."""
+async def test_strict_refuses_a_turn_with_uncovered_tools(guard: Guard) -> None:
+    """Nothing of such a turn runs, in either loop."""
     tools = Bank(guard)
     turn = responses_turn(item("refund", {"payee": "A", "amount": 1}), {"type": "web_search_call", "id": "w"})
     with acting(guard):
         with pytest.raises(ConfigurationError, match="web_search_call"):
             run_tool_calls_sync(guard, turn, [tools.refund], strict=True)
+        with pytest.raises(ConfigurationError, match="web_search_call"):
+            await run_tool_calls(guard, turn, [tools.refund], strict=True)
         assert not tools.done
         run_tool_calls_sync(guard, turn, [tools.refund])
     assert tools.done
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+def test_what_a_plain_function_leaves_to_be_awaited_is_no_result(guard: Guard, kind: str) -> None:
+    """T33: in the synchronous loop nobody would await it; the call failed, and is recorded so."""
+
+    async def later() -> str:
+        return "late"
+
+    async def stream() -> AsyncIterator[str]:
+        yield "late"
+
+    hidden: dict[str, Any] = {"coroutine": lambda: later(), "generator": lambda: stream()}
+    with acting(guard):
+        [message] = run_tool_calls_sync(guard, chat_turn(chat_call("notes", {})), {"notes": hidden[kind]})
+    assert content(message)["error"] == "tool_failed"
+    assert [event["status"] for event in events(guard, "outcome")] == ["failed"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_T41_a_store_that_cannot_take_the_call_lets_it_not_run(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch, asynchronous: bool
+) -> None:
+    """The start of a call is taken in the store just before the tool; where that fails nothing runs."""
+
+    def full(*args: Any) -> None:
+        raise StoreUnavailable("database or disk is full")
+
+    monkeypatch.setattr(guard.store, "reserve", full)
+    tools = Bank(guard)
+    turn = chat_turn(chat_call("refund", {"payee": "A", "amount": 1}))
+    with acting(guard):
+        if asynchronous:
+            [message] = await run_tool_calls(guard, turn, [tools.refund])
+        else:
+            [message] = run_tool_calls_sync(guard, turn, [tools.refund])
+    assert content(message)["rule"] == "agentguard/store"
+    assert "disk" not in message["content"]
+    assert not tools.done
 
 
 def test_a_repeated_denial_is_answered_by_the_breaker(guard: Guard) -> None:

@@ -58,16 +58,20 @@ def test_the_same_turn_again_runs_what_was_approved_and_nothing_twice(turn: Any)
         assert len(events(guard, "approval.opened")) == 1
 
 
-def test_answers_from_before_are_taken_as_they_are() -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_answers_from_before_are_taken_as_they_are(asynchronous: bool) -> None:
     """With `answered`, a call that was answered is not looked at again."""
     with bank() as guard, acting(guard):
         tools = Bank(guard)
         with pytest.raises(ToolCallsPending) as raised:
             run_tool_calls_sync(guard, pair(), [tools.refund], pause="raise")
-        kept = json.loads(json.dumps(raised.value.messages))
+        kept = [{**json.loads(json.dumps(message)), "mine": True} for message in raised.value.messages]
         approve(guard, raised.value.pending[0].approval_id)
         before = len(events(guard))
-        messages = run_tool_calls_sync(guard, pair(), [tools.refund], answered=kept, pause="raise")
+        if asynchronous:
+            messages = await run_tool_calls(guard, pair(), [tools.refund], answered=kept, pause="raise")
+        else:
+            messages = run_tool_calls_sync(guard, pair(), [tools.refund], answered=kept, pause="raise")
         assert messages[0] == kept[0]
         assert content(messages[1]) == {"refunded": 2000}
         assert not [e for e in events(guard)[before:] if e.get("call_id") == "c1"]
@@ -138,8 +142,8 @@ def test_short_ids_count_within_their_session_and_long_ones_everywhere() -> None
             assert len(tools.done) == runs
 
 
-def test_calls_without_an_id_and_harmless_tools_are_not_held_back() -> None:
-    """Without an id a call cannot be known again; what is read-only or idempotent may run again."""
+def test_calls_that_cannot_be_known_and_harmless_tools_are_not_held_back() -> None:
+    """Without an id, of itself or its turn, a call cannot be known; what is harmless may run again."""
     with bank() as guard:
         done: list[str] = []
 
@@ -149,14 +153,128 @@ def test_calls_without_an_id_and_harmless_tools_are_not_held_back() -> None:
             return text
 
         tools = Bank(guard)
+        nameless = chat_turn(chat_call("refund", {"payee": "A", "amount": 1}, ""))
         for session in ("s-1", "s-1"):
             with acting(guard, session):
                 run_tool_calls_sync(guard, chat_turn(chat_call("notes", {"text": "a"}, LONG)), [notes])
-                run_tool_calls_sync(
-                    guard, chat_turn(chat_call("refund", {"payee": "A", "amount": 1}, "")), [tools.refund]
-                )
+                run_tool_calls_sync(guard, nameless["choices"][0]["message"], [tools.refund])
+                run_tool_calls_sync(guard, {**nameless, "id": "a\nb"}, [tools.refund])
         assert done == ["a", "a"]
-        assert len(tools.done) == 2
+        assert len(tools.done) == 4
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_T36_calls_without_ids_are_known_by_their_place_in_the_turn(asynchronous: bool) -> None:
+    """A server that gives calls no ids: passed again, the turn runs nothing twice and asks nothing twice."""
+    with bank() as guard, acting(guard):
+        tools = Bank(guard)
+        turn = chat_turn(
+            chat_call("refund", {"payee": "A", "amount": 10}, ""),
+            chat_call("refund", {"payee": "A", "amount": 10}, ""),
+            chat_call("refund", {"payee": "B", "amount": 2000}, ""),
+        )
+
+        async def go(turn: Any) -> list[Any]:
+            if asynchronous:
+                return await run_tool_calls(guard, turn, [tools.refund], pause="raise")
+            return run_tool_calls_sync(guard, turn, [tools.refund], pause="raise")
+
+        for _ in range(2):
+            with pytest.raises(ToolCallsPending) as raised:
+                await go(turn)
+        assert len(events(guard, "approval.opened")) == 1
+        approve(guard, raised.value.pending[0].approval_id)
+        messages = await go(turn)
+        assert [content(message) for message in messages] == [{"refunded": 10}] * 2 + [{"refunded": 2000}]
+        assert len(tools.done) == 3
+        with pytest.raises(ToolCallsPending):
+            await go({**turn, "id": "chatcmpl-2"})
+        assert len(tools.done) == 5
+
+
+def test_T36_an_answer_is_for_one_agent_principal_and_tool() -> None:
+    """The same id and arguments, for somebody else or of another tool, are another call."""
+    from agentguard import AgentIdentity
+
+    with bank() as guard:
+        tools = Bank(guard)
+
+        @guard.tool("payments.repay")
+        def repay(payee: str, amount: int, note: str = "") -> str:
+            tools.done.append("repay")
+            return "repaid"
+
+        given = {"payee": "A", "amount": 1, "note": ""}
+        for agent, principal in (("billing", "ben"), ("other", "ben"), ("billing", "eve"), ("billing", None)):
+            with guard.session(agent=AgentIdentity(agent), principal=principal, id="s-1"):
+                for _ in range(2):
+                    run_tool_calls_sync(guard, chat_turn(chat_call("refund", given, LONG)), [tools.refund])
+        assert len(tools.done) == 4
+        with acting(guard):
+            run_tool_calls_sync(guard, chat_turn(chat_call("repay", given, LONG)), [repay])
+        assert tools.done[4:] == ["repay"]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest answer goes first; its call is still not run again."""
+    from agentguard_openai import once
+
+    monkeypatch.setattr(once, "_KEPT", 2)
+    with bank() as guard, acting(guard):
+        tools = Bank(guard)
+        turns = [chat_turn(chat_call("refund", {"payee": "A", "amount": 1}, f"c{n}")) for n in range(3)]
+        for turn in turns:
+            run_tool_calls_sync(guard, turn, [tools.refund])
+        answers = [content(run_tool_calls_sync(guard, turn, [tools.refund])[0]) for turn in turns]
+        assert answers[0]["error"] == "already_ran"
+        assert answers[1:] == [{"refunded": 1}] * 2
+        assert len(tools.done) == 3
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_call_that_failed_keeps_its_answer(asynchronous: bool) -> None:
+    """Passed again it is not run again, and the model is told the same."""
+    tries: list[int] = []
+    with bank() as guard, acting(guard):
+
+        @guard.tool("notes")
+        def notes(text: str) -> str:
+            tries.append(1)
+            raise ValueError(text)
+
+        turn = chat_turn(chat_call("notes", {"text": "a"}, LONG))
+        for _ in range(2):
+            if asynchronous:
+                [message] = await run_tool_calls(guard, turn, [notes])
+            else:
+                [message] = run_tool_calls_sync(guard, turn, [notes])
+            assert content(message)["error"] == "tool_failed"
+        assert len(tries) == 1
+
+
+def test_T34_after_its_session_nothing_is_answered_from_memory() -> None:
+    """A result that is kept is for the session that may see it, not for whoever holds on to it."""
+    with bank() as guard:
+        tools = Bank(guard)
+        turn = chat_turn(chat_call("refund", {"payee": "A", "amount": 1}, LONG))
+        with acting(guard) as session:
+            run_tool_calls_sync(guard, turn, [tools.refund])
+        [message] = run_tool_calls_sync(guard, turn, [tools.refund], session=session)
+        assert content(message)["rule"] == "agentguard/identity"
+
+
+def test_a_call_that_nobody_saw_end_is_said_to_be_unknown() -> None:
+    """T17: claimed elsewhere and never settled: it is not run again, and the model is told so."""
+    with bank() as guard, acting(guard):
+        tools = Bank(guard)
+        with pytest.raises(ToolCallsPending) as raised:
+            run_tool_calls_sync(guard, pair(), [tools.refund], pause="raise")
+        approval_id = raised.value.pending[0].approval_id
+        approve(guard, approval_id)
+        guard.store.claim(guard.tenant, approval_id, guard.approval(approval_id).digest, ())
+        messages = run_tool_calls_sync(guard, pair(), [tools.refund], pause="raise")
+        assert content(messages[1])["error"] == "outcome_unknown"
+        assert tools.done == [("A", 10, "")]
 
 
 FIRST = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -301,3 +301,116 @@ def test_strict_stops_a_run_with_provider_tools(guard: Guard, plain: RegisteredF
     runner = ResponsesToolRunner(functions=functions)
     with client(mixed) as model, acting(guard), pytest.raises(ConfigurationError, match="web_search"):
         list(guarded_turns(guard, runner.iterate(model, params), functions, strict=True))
+
+
+async def test_strict_stops_an_asynchronous_run_too(
+    guard: Guard, asynchronous: AsyncRegisteredFunction
+) -> None:
+    """The same for `aguarded_turns`."""
+    functions = guard_runner_tools(guard, [asynchronous], names=NAMES)
+    search = {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "x", "queries": ["x"]},
+    }
+    mixed = responses_turn(search, item("refund", {"payee": "A", "amount": 1, "note": ""}))
+    params = {**PARAMS, "tools": [{"type": "web_search"}]}
+    turns = AsyncResponsesToolRunner(functions=functions)
+    async with aclient(mixed) as model, acting(guard):
+        with pytest.raises(ConfigurationError, match="web_search"):
+            async for _ in aguarded_turns(guard, turns.iterate(model, params), functions, strict=True):
+                pass
+
+
+# -- a person in the middle of a run
+
+
+def test_turns_wait_for_a_person_across_runners(
+    guard: Guard, plain: RegisteredFunction, done: list[Any]
+) -> None:
+    """Synchronously: the third turn waits; it is passed again, and a new run goes on from there."""
+    functions = guard_runner_tools(guard, [plain], names=NAMES)
+    first, second = turn(("A", 1)), turn(("B", 2000), ("C", 3), start=2)
+    kept: list[Any] = []
+    with acting(guard):
+        with client(first, second, END) as model, pytest.raises(ToolCallsPending) as raised:
+            runner = ResponsesToolRunner(functions=functions)
+            turns = guarded_turns(guard, runner.iterate(model, PARAMS), functions, pause="raise")
+            for entry in turns:
+                kept.append(entry)
+        assert done == [("A", 1, ""), ("C", 3, "")]
+        assert [call.call_id for call in raised.value.pending] == ["call_2"]
+        approve(guard, raised.value.pending[0].approval_id)
+        answers = run_tool_calls_sync(guard, kept[-1].response, functions, answered=raised.value.messages)
+        assert [answer["output"] for answer in answers] == ["refunded 2000", "refunded 3"]
+    assert done == [("A", 1, ""), ("C", 3, ""), ("B", 2000, "")]
+
+
+def test_two_calls_with_one_id_run_neither(guard: Guard, plain: RegisteredFunction, done: list[Any]) -> None:
+    """T36: the runner stops by itself, or both are refused; in no case does one of them run."""
+    functions = guard_runner_tools(guard, [plain], names=NAMES)
+    twice = responses_turn(
+        item("refund", {"payee": "A", "amount": 1, "note": ""}, "same"),
+        item("refund", {"payee": "B", "amount": 2, "note": ""}, "same"),
+    )
+    runner = ResponsesToolRunner(functions=functions)
+    with client(twice, END) as model, acting(guard), pytest.raises((ToolRunnerError, ValueError)):
+        list(guarded_turns(guard, runner.iterate(model, PARAMS), functions))
+    assert not done
+
+
+def test_T32_a_function_of_the_runner_that_is_not_guarded_ends_the_run(
+    guard: Guard, plain: RegisteredFunction, done: list[Any]
+) -> None:
+    """Left out of `guarded_turns`, the runner would execute it past the guard."""
+    loose: Any = {**REFUND, "name": "loose"}
+    unguarded = RegisteredFunction(tool=loose, execute=lambda arguments: done.append("loose") or "x")
+    functions = guard_runner_tools(guard, [plain], names=NAMES)
+    calls = responses_turn(
+        item("loose", {"payee": "A", "amount": 1, "note": ""}, "c1"),
+        item("refund", {"payee": "A", "amount": 1, "note": ""}, "c2"),
+    )
+    runner = ResponsesToolRunner(functions=[*functions, unguarded])
+    with client(calls, END) as model, acting(guard), pytest.raises(ConfigurationError, match="`loose`"):
+        list(guarded_turns(guard, runner.iterate(model, PARAMS), functions))
+    assert not done
+
+
+async def test_turns_that_nobody_reads_on_are_closed(
+    guard: Guard, plain: RegisteredFunction, asynchronous: AsyncRegisteredFunction
+) -> None:
+    """T38: the runner's own turns end with ours, and the open call of the last one does not run."""
+    closed: list[str] = []
+
+    def turns(inner: Any) -> Iterator[Any]:
+        try:
+            yield from inner
+        finally:
+            closed.append("sync")
+
+    async def aturns(inner: Any) -> AsyncIterator[Any]:
+        try:
+            async for entry in inner:
+                yield entry
+        finally:
+            closed.append("async")
+
+    functions = guard_runner_tools(guard, [plain], names=NAMES)
+    with client(turn(("A", 1)), END) as model, acting(guard):
+        runner = ResponsesToolRunner(functions=functions)
+        held = turns(runner.iterate(model, PARAMS))
+        guarded = guarded_turns(guard, held, functions)
+        next(guarded)
+        guarded.close()
+        assert closed == ["sync"]
+        assert next(held, None) is None
+    with bank() as another, acting(another):
+        more = guard_runner_tools(another, [asynchronous], names=NAMES)
+        async with aclient(turn(("A", 1)), END) as amodel:
+            arunner = AsyncResponsesToolRunner(functions=more)
+            aguarded = aguarded_turns(another, aturns(arunner.iterate(amodel, PARAMS)), more)
+            await anext(aguarded)
+            await aguarded.aclose()
+            assert closed == ["sync", "async"]
+    assert events(guard, "decision") == []

@@ -180,6 +180,27 @@ CUT: dict[str, list[dict[str, Any]]] = {
         chunk({"index": 0, "id": "c1", "function": {"name": "refund", "arguments": {"a": 1}}}),
         chunk(finish="tool_calls"),
     ],
+    "two-ends": [
+        chunk(part(0, A, id="c1", name="refund")),
+        chunk(finish="length"),
+        chunk(finish="tool_calls"),
+    ],
+    "after-the-end": [
+        chunk(part(0, A[:-1], id="c1", name="refund")),
+        chunk(finish="tool_calls"),
+        chunk(part(0, A[-1:])),
+    ],
+    "function-after-the-end": [
+        chunk(finish="function_call"),
+        chunk(function_call={"name": "refund", "arguments": A}),
+    ],
+    "odd-choice": [
+        {
+            **chunk(),
+            "choices": [{"index": "0", "delta": {"tool_calls": [part(0, A, id="c1", name="refund")]}}],
+        },
+        chunk(finish="tool_calls"),
+    ],
     "two-kinds": [
         chunk(part(0, A, id="c1", name="refund")),
         chunk({"index": 0, "type": "custom", "custom": {"input": "x"}}),
@@ -309,6 +330,43 @@ def test_a_responses_stream_that_does_not_complete_runs_nothing(guard: Guard, en
         assert turn.status == (end or "incomplete")
         messages = run_tool_calls_sync(guard, turn, [tools.refund])
     assert [content(message)["error"] for message in messages] == ["invalid_call"] * 2
+    assert not tools.done
+
+
+ONE = response_events(CALLS[0])
+OTHER = item("refund", B, "c1")
+CONTRADICTORY: dict[str, list[dict[str, Any]]] = {
+    "an-item-twice": [
+        *response_events(CALLS[0], output=None)[:-1],
+        {"type": "response.output_item.done", "output_index": 0, "item": OTHER},
+        response_events(CALLS[0], output=None)[-1],
+    ],
+    "an-item-after-the-end": [
+        *ONE,
+        {"type": "response.output_item.done", "output_index": 1, "item": CALLS[1]},
+    ],
+    "failed-then-completed": [
+        *ONE[:-1],
+        {"type": "response.failed", "response": responses_turn(CALLS[0], status="failed")},
+        ONE[-1],
+    ],
+    "another-call-in-the-end": [
+        *ONE[:-1],
+        {"type": "response.completed", "response": responses_turn(OTHER)},
+    ],
+    "an-error": [*ONE[:-1], {"type": "error", "code": "x", "message": "y", "param": None}, ONE[-1]],
+}
+
+
+@pytest.mark.parametrize("stream", CONTRADICTORY.values(), ids=CONTRADICTORY.keys())
+def test_a_contradictory_responses_stream_runs_nothing(guard: Guard, stream: list[dict[str, Any]]) -> None:
+    """T36: which of two versions is the model's, nobody can tell."""
+    tools = Bank(guard)
+    with acting(guard):
+        turn = collect_response(stream)
+        messages = run_tool_calls_sync(guard, turn, [tools.refund])
+    assert turn.status == "incomplete"
+    assert {content(message)["error"] for message in messages} == {"invalid_call"}
     assert not tools.done
 
 
