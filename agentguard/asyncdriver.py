@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentguard import providers
-from agentguard.drivers import Active, Done, active, close, perform
+from agentguard.drivers import Active, Done, active, close, finished, perform
 from agentguard.operations import Buffer, Consult, Fetch, Flow, Notify, Operation, Record, Run, Wait
 from agentguard.providers import ask, merge
 from agentguard.recording import told
@@ -37,7 +37,7 @@ async def drive(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaita
         mark = Active(guard, step)
         token = active.set(mark)
         try:
-            value = await run(step.arguments)
+            value = finished(await run(step.arguments), step.tool)
         except GeneratorExit:
             # The loop is gone: nothing can be awaited, so the rest is done here and now.
             close(guard, flow)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from agentguard.canonical import Frozen
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.session import Session
 
-__all__ = ["Active", "Done", "active", "advance", "close", "drive_sync", "perform"]
+__all__ = ["Active", "Done", "active", "advance", "close", "drive_sync", "finished", "perform"]
 
 log = logging.getLogger("agentguard")
 
@@ -160,7 +161,7 @@ def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -
         mark = Active(guard, step)
         token = active.set(mark)
         try:
-            value, error = _finished(run(step.arguments), step.tool), None
+            value, error = finished(run(step.arguments), step.tool), None
         except GeneratorExit:
             close(guard, flow)
             raise
@@ -173,16 +174,17 @@ def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -
     return step.result()
 
 
-def _finished(value: Any, tool: str) -> Any:
-    """What a plain function returned, unless its work has yet to happen: that would run unrecorded."""
-    if not hasattr(type(value), "__await__"):
+def finished(value: Any, tool: str) -> Any:
+    """What a function returned, unless its work has yet to happen: that would run unrecorded."""
+    kind = type(value)
+    if not (hasattr(kind, "__await__") or kind is GeneratorType or kind is AsyncGeneratorType):
         return value
     stop = getattr(value, "close", None) or getattr(value, "cancel", None)
-    if callable(stop):
+    if callable(stop):  # an asynchronous generator that was never begun has nothing to close
         stop()
     raise ConfigurationError(
-        f"`{tool}` is a plain function and returned something to await; declare it `async def` and await it "
-        "inside, so that the guard sees it end"
+        f"`{tool}` returned work that is yet to happen ({kind.__name__}); await it inside an `async def`, or "
+        "`yield` from the function itself, so that the guard sees it end"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -29,7 +29,7 @@ _OBSERVATIONS: Final = 1_000
 _BREAKER_AFTER: Final = 3
 _TRACKED: Final = 4_096
 
-_current: ContextVar[Session | None] = ContextVar("agentguard_session", default=None)
+_entered: ContextVar[tuple[Session, ...]] = ContextVar("agentguard_session", default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Session:
         self._seen: deque[str] = deque(maxlen=_TRACKED)
         self._seen_set: set[str] = set()
         self._denied: dict[tuple[str, str], int] = {}
-        self._tokens: list[Token[Session | None]] = []
+        self._inside = 0
 
     # -- what was seen
 
@@ -153,23 +153,27 @@ class Session:
     # -- entering and leaving
 
     def __enter__(self) -> Self:
-        if self.closed:
-            raise ConfigurationError("this session has ended; open another with `guard.session(...)`")
-        self._tokens.append(_current.set(self))
+        with self._lock:
+            if self.closed:
+                raise ConfigurationError("this session has ended; open another with `guard.session(...)`")
+            self._inside += 1
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        token = self._tokens.pop()
-        if not self._tokens:
-            self.closed = True
-        try:
-            _current.reset(token)
-        except ValueError:
-            # Left in another context than it was entered in: that context must not keep it.
-            if _current.get() is self:
-                _current.set(None)
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self.closed = True
+        # Left in another context than it was entered in, it is not there, or that context keeps its others.
+        stack = list(_entered.get())
+        for at in range(len(stack) - 1, -1, -1):
+            if stack[at] is self:
+                del stack[at]
+                break
+        _entered.set(tuple(stack))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -181,6 +185,11 @@ class Session:
 
 
 def current_session(guard: Guard) -> Session | None:
-    """The session of this context, if it is this guard's."""
-    session = _current.get()
-    return session if session is not None and session.guard is guard else None
+    """The innermost session of this guard in this context, open or ended; other guards have theirs.
+
+    INVARIANT: one that has ended hides those around it, so that no call runs as somebody before.
+    """
+    for session in reversed(_entered.get()):
+        if session.guard is guard:
+            return session
+    return None

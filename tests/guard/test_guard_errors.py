@@ -161,11 +161,46 @@ def test_a_plain_function_may_not_return_work_to_be_awaited_T33() -> None:
 
         async def main() -> None:
             for tool in (coroutine, task):
-                with pytest.raises(ConfigurationError, match="async def"):
+                with pytest.raises(ConfigurationError, match="yet to happen"):
                     tool()
             await asyncio.sleep(0.01)
 
         with guard.session(agent=AGENT):
             asyncio.run(main())
+        assert ran == []
+        assert [event["status"] for event in events(guard, "outcome")] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_function_may_not_return_a_stream_that_is_yet_to_run_T33(way: str) -> None:
+    """What a generator does, it does when somebody reads it: after the outcome was recorded."""
+    ran: list[str] = []
+
+    def items() -> Any:
+        ran.append("read")
+        yield 1
+
+    async def aitems() -> Any:
+        ran.append("read")
+        yield 1
+
+    with make_guard(ANY) as guard:
+        for number, make in enumerate((items, aitems)):
+            if way == "sync":
+
+                @guard.tool(f"t{number}")
+                def lazy() -> Any:
+                    return make()
+
+                call: Any = lazy
+            else:
+
+                @guard.tool(f"t{number}")
+                async def alazy() -> Any:
+                    return make()
+
+                call = lambda: asyncio.run(alazy())  # noqa: E731
+            with guard.session(agent=AGENT), pytest.raises(ConfigurationError, match="yet to happen"):
+                call()
         assert ran == []
         assert [event["status"] for event in events(guard, "outcome")] == ["failed", "failed"]

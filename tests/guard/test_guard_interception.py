@@ -668,3 +668,52 @@ def test_a_policy_with_a_misspelt_word_lets_nothing_run_T48(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError):
         Guard("policy: p", store="memory:")
     assert says("approve")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_guards_have_a_session_each_T34(way: Way) -> None:
+    """A function of one inside the session of the other acts in its own, while that is open."""
+    with make_guard(ANY) as one, make_guard(ANY) as two:
+        first, ran_first = bank(one, way)
+        second, ran_second = bank(two, way)
+        with one.session(agent=AGENT), two.session(agent=AGENT):
+            first("A", 1)
+            second("A", 1)
+        assert (len(ran_first), len(ran_second)) == (1, 1)
+        with two.session(agent=AGENT), pytest.raises(ToolCallDenied, match="no session"):
+            first("A", 1)
+
+
+async def test_who_leaves_a_shared_session_keeps_the_one_around_it_T34() -> None:
+    """Two tasks in one session, each inside another of its own, in whichever order they leave."""
+    with make_guard(ANY) as guard:
+        outer = {name: guard.session(agent=AgentIdentity(name)) for name in ("x", "y")}
+        shared = guard.session(agent=AgentIdentity("shared"))
+        entered, seen = asyncio.Barrier(2), {}
+        left: dict[str, asyncio.Event] = {name: asyncio.Event() for name in outer}
+
+        async def act(name: str, after: str | None) -> None:
+            async with outer[name]:
+                async with shared:
+                    await entered.wait()
+                    if after is not None:
+                        await left[after].wait()
+                seen[name] = guard.current
+                left[name].set()
+
+        await asyncio.gather(act("x", None), act("y", "x"))
+        assert seen == outer
+        assert shared.closed
+
+
+def test_an_ended_session_hides_the_one_around_it_T34() -> None:
+    """A context that was copied inside of it does not fall back to whoever acted before."""
+    with make_guard(ANY) as guard:
+        transfer, ran = bank(guard)
+        with guard.session(agent=AgentIdentity("outer")):
+            with guard.session(agent=AgentIdentity("inner")):
+                context = copy_context()
+            with pytest.raises(ToolCallDenied, match="has ended"):
+                context.run(transfer, "A", 1)
+            transfer("A", 1)
+        assert len(ran) == 1
