@@ -7,7 +7,6 @@ the machine may change are refused, with file, line and column.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from agentguard.access import check_access, near
 from agentguard.engines.configured import EngineEntry, engine_of, files_of
 from agentguard.errors import ConfigurationError
 from agentguard.tools import ToolFacts, tool_name
@@ -31,7 +31,6 @@ __all__ = [
     "Config",
     "ConfigDocument",
     "ToolEntry",
-    "check_access",
     "find_config",
     "guard_options",
     "load_config",
@@ -103,6 +102,8 @@ class ConfigDocument(_Model):
     strict: bool = False
     replayable: bool = False
     engines: list[EngineEntry] = []
+    bundle: Text | None = Field(default=None, description="the signed bundle that runs instead of `policies`")
+    trust: Text | None = Field(default=None, description="the public keys that may sign the bundle")
     reload_s: float | None = Field(
         default=None, ge=0.05, le=86_400, strict=False, description="look for changed policies this often"
     )
@@ -139,6 +140,8 @@ class Config:
     strict: bool = False
     replayable: bool = False
     engines: tuple[EngineEntry, ...] = ()
+    bundle: Path | None = None
+    trust: Path | None = None
     reload_s: float | None = None
 
 
@@ -213,22 +216,28 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     from agentguard.policy import Snapshot, read_files
 
     config = load_config(path)
-    named = [near(policies) for policies in config.policies]
     base = Path(os.path.abspath(path)).parent
     files = [file for entry in config.engines for file in files_of(entry, base)]
     others = [near(other) for other in (config.directory, config.tools, *files) if other is not None]
-    loose = check_access(dict.fromkeys([*named, *read_files(named).names, *others]))
-    if loose:
-        raise _refused(path, loose)
+    named = [near(one) for one in (config.policies if config.bundle is None else (config.bundle,))]
 
     def load() -> Snapshot:
-        loose = check_access(dict.fromkeys([*named, *read_files(named).names]))
+        trusted = [] if config.trust is None else [near(config.trust)]
+        read = read_files(named).names if config.bundle is None else ()
+        loose = check_access(dict.fromkeys([*named, *read, *trusted]))
         if loose:
             raise _refused(path, loose)
-        return Snapshot.load(named, default=config.default)
+        if config.bundle is None or config.trust is None:
+            return Snapshot.load(named, default=config.default)
+        from agentguard.policy.bundle import Bundle, trusted_keys
 
+        return Bundle.open(config.bundle, trusted_keys(config.trust)).snapshot(default=config.default)
+
+    loose = check_access(dict.fromkeys(others))
+    if loose:
+        raise _refused(path, loose)
     return {
-        "snapshot": Snapshot.load(named, default=config.default),
+        "snapshot": load(),
         "watch": None if config.reload_s is None else Watch(tuple(named), load, config.reload_s),
         "store": config.store,
         "directory": config.directory,
@@ -241,14 +250,6 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "replayable": config.replayable,
         "engines": [engine_of(entry, base) for entry in config.engines],
     }
-
-
-def near(path: Path) -> str:
-    """A path as people know it: relative to the working folder when it lies in it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return os.fspath(path)
 
 
 def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Finding]]:
@@ -279,6 +280,10 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     except ConfigurationError as error:
         default = Default()
         findings.append(source.finding("AG303", str(error), ("default",), key=True))
+    if (document.bundle is None) != (document.trust is None):
+        given = "bundle" if document.trust is None else "trust"
+        message = "`bundle` and `trust` belong together: a bundle counts where a trusted key has signed it"
+        findings.append(source.finding("AG303", message, (given,), key=True))
     store = document.store
     if store.startswith("sqlite:///"):
         store = f"sqlite:///{base / store.removeprefix('sqlite:///')}"
@@ -293,6 +298,8 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         directory=base / document.directory if document.directory else None,
         tools=base / document.tools if document.tools else None,
         engines=tuple(document.engines),
+        bundle=base / document.bundle if document.bundle else None,
+        trust=base / document.trust if document.trust else None,
         **document.model_dump(
             include={"environment", "tenant", "record", "pause", "strict", "replayable", "reload_s"}
         ),
@@ -327,52 +334,6 @@ def read_tool_facts(path: str | os.PathLike[str]) -> tuple[Mapping[str, ToolEntr
             where=f"{source.file}:{source.place((name,), key=True).line}",
         )
     return MappingProxyType(found), findings
-
-
-def check_access(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
-    """What anybody on the machine may change: files, the folders they lie in, and folders of policies (T47).
-
-    In a folder with the sticky bit, such as `/tmp`, a file of one's own or of root is one's own.
-    """
-    from agentguard.policy import Finding
-
-    found: list[Finding] = []
-    for path in paths if os.name == "posix" else ():
-        file = Path(path)
-        try:
-            mine = file.stat()
-            above = file.resolve().parent.stat()
-        except OSError:
-            continue  # whoever reads it says so
-        message = ""
-        if mine.st_mode & stat.S_IWOTH:
-            message = f"anybody may {'add files to this folder' if file.is_dir() else 'change this file'}"
-        elif above.st_mode & stat.S_IWOTH and (
-            not above.st_mode & stat.S_ISVTX or mine.st_uid not in (0, os.geteuid())
-        ):
-            message, file = "anybody may replace what is in this folder", Path(path).parent
-        if message:
-            found.append(
-                Finding(code="AG301", file=str(path), message=message, hint=f"run `chmod o-w {file}`")
-            )
-    return found
-
-
-def refuse_writable(policies: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse policies that anybody on the machine may change.
-
-    Raises:
-        PolicyError: naming each such file and folder, and what to do.
-    """
-    from agentguard.errors import PolicyError
-    from agentguard.policy import render_text
-
-    paths = [Path(path) for path in policies]
-    files = [file for path in paths if path.is_dir() for file in sorted(path.rglob("*.y*ml"))]
-    loose = check_access(dict.fromkeys([*paths, *files]))
-    if loose:
-        text = render_text(loose, files=len(paths) + len(files), rules=0, loaded=False).rstrip()
-        raise PolicyError(f"the policies were refused:\n{text}", loose)
 
 
 def _read(path: str | os.PathLike[str], begins: str) -> tuple[Source | None, list[Finding]]:

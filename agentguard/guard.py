@@ -114,7 +114,7 @@ class Guard:
         if pause not in ("wait", "raise"):
             raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
         if snapshot is None:
-            from agentguard.config import refuse_writable  # here: they bring the whole policy language
+            from agentguard.access import refuse_writable  # here: they bring the whole policy language
             from agentguard.policy import Snapshot
 
             assert policies is not None
@@ -247,7 +247,7 @@ class Guard:
         listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
         def anew() -> Snapshot:
-            from agentguard.config import refuse_writable
+            from agentguard.access import refuse_writable
             from agentguard.policy import Snapshot
 
             refuse_writable(listed)

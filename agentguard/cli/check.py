@@ -59,7 +59,8 @@ def check(
         return
     import datetime as dt
 
-    from agentguard.config import CONFIG_NAME, check_access, find_config, near, read_config
+    from agentguard.access import check_access, near
+    from agentguard.config import CONFIG_NAME, find_config, read_config
     from agentguard.policy import check_files
 
     findings: list[Finding] = []
@@ -103,7 +104,8 @@ def _tools(
     config: Config | None, named: Path | None, extra: list[str]
 ) -> tuple[Mapping[str, ToolEntry] | None, list[Finding]]:
     """The tools that are known; None where no tool-facts file is named, so that no name is unknown."""
-    from agentguard.config import near, read_tool_facts
+    from agentguard.access import near
+    from agentguard.config import read_tool_facts
 
     path = str(named) if named is not None else near(config.tools) if config and config.tools else None
     if path is None:
@@ -116,7 +118,7 @@ def _directory(config: Config | None, extra: list[str]) -> list[Finding]:
     """What is wrong with the directory of reviewers."""
     import re
 
-    from agentguard.config import check_access, near
+    from agentguard.access import check_access, near
     from agentguard.policy import Finding
     from agentguard.stepup.directory import load
 

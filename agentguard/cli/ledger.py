@@ -154,6 +154,6 @@ def _events(number: int) -> str:
 def _place(url: str) -> str:
     from pathlib import Path
 
-    from agentguard.config import near
+    from agentguard.access import near
 
     return near(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else url

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agentguard.policy.replay import Accepted, Opened, Recorded, Report
     from agentguard.store.protocol import Store
 
-__all__ = ["replay", "source", "time_of"]
+__all__ = ["progress", "replay", "source", "time_of"]
 
 _RECORDED: Final = "recorded"
 _EVERY: Final = 2000
@@ -49,9 +49,7 @@ def replay(
     ctx: typer.Context,
     candidate: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[CANDIDATE]...", help="Policy files and folders; default: the configuration's."
-        ),
+        typer.Argument(metavar="CANDIDATE", help="Policy files and folders; default: the configuration's."),
     ] = None,
     store: StoreOption = None,
     jsonl: Annotated[
@@ -109,7 +107,7 @@ def replay(
     Exit codes: 0 nothing is loosened but what was accepted, 1 something is, or a record is damaged, 2 usage,
     a set that does not load, or nothing that could be replayed.
     """
-    from agentguard.config import near
+    from agentguard.access import near
     from agentguard.policy.replay import Replay, written
 
     found = configuration(ctx, config)
@@ -243,7 +241,7 @@ def _run(reader: _Reader, running: Any, limit: int | None, total: int) -> None:
     from agentguard.policy.prepare import collector_paused
 
     take = running.take
-    with _progress(total) as moved, collector_paused():  # reading and deciding make no cycles
+    with progress(total) as moved, collector_paused():  # reading and deciding make no cycles
         for number, recorded in enumerate(islice(iter(reader), limit), 1):
             take(recorded)
             if not number % _EVERY:
@@ -253,7 +251,7 @@ def _run(reader: _Reader, running: Any, limit: int | None, total: int) -> None:
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
+def progress(total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda seen: None
         return

@@ -44,8 +44,8 @@ def enroll(
       agentguard reviewers enroll ana --group finance
       agentguard reviewers enroll ben --key ~/keys/ben.jwk --directory directory.yaml
     """
+    from agentguard.access import check_access, near
     from agentguard.cli.signing_keys import default_key
-    from agentguard.config import check_access, near
     from agentguard.stepup.enrolment import enroll as enrolled
 
     people = _directory(configuration(ctx, config), directory)
@@ -74,7 +74,7 @@ def list_(
       agentguard reviewers list
       agentguard reviewers list --directory directory.yaml --json
     """
-    from agentguard.config import near
+    from agentguard.access import near
     from agentguard.stepup.directory import load
 
     path = _directory(configuration(ctx, config), directory)

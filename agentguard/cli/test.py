@@ -154,8 +154,8 @@ class _Named:
     def __init__(
         self, ctx: typer.Context, paths: Sequence[Path], policies: Sequence[Path], config: Path | None
     ) -> None:
+        from agentguard.access import near
         from agentguard.cli.workspace import configuration
-        from agentguard.config import near
         from agentguard.policy.files import is_test
 
         self.typed = [os.fspath(path) for path in paths]
@@ -189,7 +189,7 @@ class _Named:
         """The suites, with every finding; files that anybody may change are findings too."""
         import dataclasses
 
-        from agentguard.config import check_access
+        from agentguard.access import check_access
         from agentguard.policy.testing import load_suites
 
         loaded = load_suites(self.tests, self.policies)

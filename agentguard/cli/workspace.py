@@ -71,7 +71,7 @@ def policies_of(config: Config, paths: Sequence[Path] = ()) -> Files:
     Raises:
         ConfigurationError: nothing is named anywhere.
     """
-    from agentguard.config import near
+    from agentguard.access import near
     from agentguard.policy import read_files
 
     named = [os.fspath(path) for path in paths] or [near(path) for path in config.policies]
@@ -89,7 +89,7 @@ def snapshot_of(config: Config, paths: Sequence[Path] = ()) -> Snapshot:
     Raises:
         ConfigurationError: nothing is named, or something is wrong; the message holds every finding.
     """
-    from agentguard.config import check_access, near
+    from agentguard.access import check_access, near
     from agentguard.errors import PolicyError
     from agentguard.policy import Snapshot
 
@@ -110,7 +110,7 @@ def open_records(config: Config, url: str | None) -> Store:
         ConfigurationError: there is none, or its memory is another process's.
         StoreError: it cannot be opened.
     """
-    from agentguard.config import near
+    from agentguard.access import near
     from agentguard.store.opening import open_store
 
     named = url or config.store
@@ -131,7 +131,7 @@ def open_people(config: Config, path: Path | None) -> Directory:
     Raises:
         ConfigurationError: the file is missing, refused, or may be changed by anybody.
     """
-    from agentguard.config import check_access
+    from agentguard.access import check_access
     from agentguard.stepup.directory import open_directory
 
     found = path or config.directory

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from agentguard import Channel, Guard, Snapshot
-from agentguard.config import near
+from agentguard.access import near
 from agentguard.demo.acts import AGENT, PRINCIPAL, Act, langchain_act, openai_act
 from agentguard.demo.data import call_json, summary_json
 from agentguard.demo.folder import Folder

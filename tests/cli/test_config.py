@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agentguard.config import (
-    check_access,
-    find_config,
-    guard_options,
-    load_config,
-    load_tool_facts,
-    read_config,
-)
+from agentguard import AgentGuardError, Guard
+from agentguard.access import check_access
+from agentguard.config import find_config, guard_options, load_config, load_tool_facts, read_config
 from agentguard.decision import Effect
 from agentguard.errors import ConfigurationError
+from tests.cli.support import run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
@@ -238,3 +235,40 @@ def test_the_options_of_a_guard_come_from_the_file(project: Path) -> None:
     assert options["directory"] == project / "directory.yaml"
     assert options["tool_facts"] == project / "tools.yaml"
     assert options["snapshot"].rules[0].at.startswith("policies/pay.yaml:")
+
+
+def test_a_signed_bundle_runs_instead_of_the_folder(project: Path) -> None:
+    """The keys that may sign it are a file of the operator's; another signer's bundle is refused."""
+    run("bundle", "keygen", "bundle.jwk", "trusted.jwk")
+    run("bundle", "keygen", "other.jwk", "stranger.jwk")
+    policy = "policy: signed\nowner: ops\ntools: ['*']\nrules:\n  - {id: any, effect: allow}\n"
+    (project / "signed.yaml").write_text(policy)
+    build = ("bundle", "build", "signed.yaml", "--version", "3", "--out", "p.bundle")
+    run(*build, "--key", "bundle.jwk")
+    config = project / "agentguard.yaml"
+    text = config.read_text()
+    config.write_text(text + "bundle: p.bundle\ntrust: trusted.jwk\nreload_s: 0.05\n")
+    with Guard.from_config(config) as guard:
+        assert [rule.name for rule in guard.snapshot.rules] == ["signed/any"]
+        assert guard.snapshot.signed is not None
+        (project / "signed.yaml").write_text(policy.replace("any", "new"))
+        run("bundle", "build", "signed.yaml", "--version", "4", "--out", "p.bundle", "--key", "bundle.jwk")
+        deadline = time.monotonic() + 20
+        while guard.snapshot.signed.version != 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    run(*build, "--key", "other.jwk")
+    with pytest.raises(AgentGuardError, match="not signed"):
+        Guard.from_config(config)
+    run("bundle", "build", "signed.yaml", "--version", "9", "--out", "p.bundle", "--key", "bundle.jwk")
+    (project / "trusted.jwk").chmod(0o666)
+    with pytest.raises(ConfigurationError, match="AG301"):
+        Guard.from_config(config)
+
+
+@pytest.mark.parametrize("key", ["bundle: p.bundle", "trust: trusted.jwk"])
+def test_T48_a_bundle_needs_its_trust(project: Path, key: str) -> None:
+    config = project / "agentguard.yaml"
+    config.write_text(config.read_text() + f"{key}\n")
+    with pytest.raises(ConfigurationError, match="belong together"):
+        load_config(config)

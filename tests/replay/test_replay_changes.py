@@ -125,6 +125,15 @@ def test_what_a_constraint_writes_is_compared_where_both_sides_know_it() -> None
     assert compare(one, one, values=True) is None
 
 
+@pytest.mark.parametrize(("key", "amount", "less"), [("k", 1, 0), ("k", 2, 0), ("z", 1, 1), ("k", 0, 1)])
+def test_what_is_counted_is_compared_where_both_sides_know_it(key: str, amount: int, less: int) -> None:
+    """Another counter, or less of it, is loosened; a ledger holds neither key nor amount."""
+    other = decided("allow", Reserve(key=key, amount=amount, limit=10, rule="p/r", window_s=60))
+    change = compare(decided("allow", COUNT), other, values=True)
+    assert len(change.less if change is not None else ()) == less
+    assert compare(decided("allow", COUNT), other) is None
+
+
 def test_both_sides_say_rule_and_place() -> None:
     """The rule that decided, with its file and line."""
     change = compare(decided("deny"), decided("allow", rule="small"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import stat
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 from agentguard import Guard
+from agentguard.cli.replay import progress
 from agentguard.store import open_store
 from tests.cli.support import HOSTILE, RAW, run
 from tests.replay.support import (
@@ -323,3 +326,18 @@ def test_every_row_is_listed_on_request(place: Path) -> None:
     """`--all` shows each call of a group."""
     assert run("replay", "stricter").stdout.count("e.g.") == 1
     assert run("replay", "stricter", "--all").stdout.count("e.g.") == 2
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, so that the report can be piped; elsewhere nothing is written there."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, drawn in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setenv("TERM", "xterm")
+        with progress(10) as moved:
+            moved(5)
+        assert ("records" in stream.getvalue()) is drawn

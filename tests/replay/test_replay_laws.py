@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentguard.call import ContextRequest
+from agentguard.remembering import Remembered, Remembering
 from agentguard.store import open_store
 from tests.replay.support import (
     AGENT,
@@ -18,6 +20,7 @@ from tests.replay.support import (
     FLAG,
     LARGE,
     MIXED,
+    OTHER,
     FakeClock,
     keeping,
     knows,
@@ -53,6 +56,39 @@ def test_the_same_set_changes_nothing_in_a_mixed_run(tmp_path: Path, place: str,
         assert {name: (one.before, one.after) for name, one in report.exceptions.items()}["EX-1"][0] > 0
     assert all(one.before == one.after for one in report.exceptions.values())
     assert report.ok
+
+
+@pytest.mark.parametrize("place", ["memory", "sqlite"])
+def test_each_request_comes_back_as_it_was_decided_on(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it: environment, labels, number of the call, scopes, chain, resource, what was fetched, time."""
+    decided_on: list[ContextRequest] = []
+    parts = Remembering.parts
+
+    def spy(self: Remembering, request: ContextRequest, asked: frozenset[str], limited: bool) -> Remembered:
+        decided_on.append(request)
+        return parts(self, request, asked, limited)
+
+    monkeypatch.setattr(Remembering, "parts", spy)
+    clock = FakeClock()
+    store = open_store("memory:" if place == "memory" else f"sqlite:///{tmp_path}/a.db", clock=clock)
+    with keeping(store=store, facts=[knows]) as guard:
+        mixed_run(guard, clock)
+        scoped = pay_tool(guard, "scoped", secrets=["pay:write", "pay:read"], facts={"writes": True})
+        session = guard.session(
+            agent=AGENT,
+            chain=[OTHER],
+            environment='p"r,"id":"od',
+            context={"limit": 1.0, "days": ("mon", "tue")},
+            workload={"attested": True},
+        )
+        with session:
+            scoped("ACME", 5)
+        found = [one.request for one in recorded_of(guard)]
+    assert len(found) > 80
+    assert found == decided_on
+    assert {one.environment for one in found if one is not None} == {"prod", 'p"r,"id":"od'}
 
 
 @pytest.mark.parametrize("record", ["before", "batched"])

@@ -144,7 +144,7 @@ def _obligations(before: Decision, after: Decision, values: bool) -> Iterator[st
                     if path not in masked:
                         yield f"masking {path}"
             case Reserve():
-                if not any(_counts(one, item) for one in counted):
+                if not any(_counts(one, item, values) for one in counted):
                     yield f"a limit of {item.limit:,}"
             case _:
                 pass
@@ -156,9 +156,9 @@ def _differs(one: SetArgument, other: SetArgument) -> bool:
     return freeze({"": plain(one.value)}).canonical != freeze({"": plain(other.value)}).canonical
 
 
-def _counts(one: Reserve, asked: Reserve) -> bool:
+def _counts(one: Reserve, asked: Reserve, values: bool) -> bool:
     """Whether a counter is at least as strict as another; without a window it never forgets."""
-    if one.limit > asked.limit:
+    if one.limit > asked.limit or (values and (one.key != asked.key or one.amount < asked.amount)):
         return False
     return one.window_s is None or (asked.window_s is not None and one.window_s >= asked.window_s)
 
