@@ -28,16 +28,19 @@ __all__ = ["drive", "drive_to_run"]
 log = logging.getLogger("agentguard")
 
 
-async def drive(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:
+async def drive(
+    guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaitable[Any]], *, lends: bool = True
+) -> Any:
     """Run a whole call on this event loop; the store is used on a thread of its own."""
     step = await drive_to_run(guard, flow)
     while isinstance(step, Run):
         value: Any = None
         error: BaseException | None = None
         mark = Active(guard, step)
-        token = active.set(mark)
+        token = active.set(mark if lends else None)
         try:
-            value = finished(await run(step.arguments), step.tool)
+            found: Any = run(step.arguments)
+            value = finished(await found if hasattr(type(found), "__await__") else found, step.tool)
         except GeneratorExit:
             # The loop is gone: nothing can be awaited, so the rest is done here and now.
             close(guard, flow)
@@ -51,6 +54,7 @@ async def drive(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Awaita
             except ValueError:  # closed from another context than it ran in
                 pass
         step = await drive_to_run(guard, flow, value, error)
+        value = error = found = None  # for tracebacks
     return step.result()
 
 

@@ -91,31 +91,35 @@ def loads(text: str | bytes, *, what: str = "arguments") -> Any:
         raise ArgumentsError(f"{len(text)} characters of JSON, more than {4 * MAX_BYTES}; send less", what)
     try:
         return _strict_decoder.decode(text if isinstance(text, str) else text.decode("utf-8"))
-    except ArgumentsError:
-        raise
+    except _NotStrict as error:
+        raise ArgumentsError(str(error), what) from None
     except RecursionError:
         raise ArgumentsError(f"JSON nested deeper than {MAX_DEPTH} levels", what) from None
     except ValueError as error:
         raise ArgumentsError(f"not valid JSON: {error}", what) from None
 
 
+class _NotStrict(ValueError):
+    """JSON for some, and not for us."""
+
+
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ArgumentsError(f"the key {key[:80]!r} is there twice", "arguments")
+            raise _NotStrict(f"the key {key[:80]!r} is there twice")
         found[key] = value
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise ArgumentsError(f"{name} is not a JSON number", "arguments")
+    raise _NotStrict(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ArgumentsError(f"the number {text[:40]} is too large", "arguments")
+        raise _NotStrict(f"the number {text[:40]} is too large")
     return value
 
 

@@ -50,6 +50,10 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
     """Decide again, claim, run, settle; `Lost` when somebody else was first."""
     if guard.closed:
         yield from refuse(guard, call, request, "closed", "the guard was closed", "ask_operator", final)
+    if call.session is not None and call.session.closed:
+        yield from quietly(Change(approval.id, _given_up))
+        ended = "its session ended while it waited"
+        yield from refuse(guard, call, request, "identity", ended, "with_approval", final)
     if call.approved is not None:
         call.approved(approval)
     snapshot = guard.snapshot
@@ -79,6 +83,10 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
             call, approval, "the reviewers cannot be checked today", "agentguard/approval", again
         )
         raise AssertionError("refused") from None
+    if gone and guard.directory.active(gone[0]) is None:
+        # The wrong directory, or none: the people are not gone, and neither is their answer.
+        reason = f"the directory of this guard does not know `{gone[0]}`, who approved it; pass `directory=`"
+        yield from refuse(guard, call, request, "reviewers", reason, "ask_operator", final)
     if gone:
         yield from supersede(call, approval, f"`{gone[0]}` could not approve it today", rule, again)
     stronger = again.approval
@@ -144,8 +152,6 @@ def covered(approval: Approval, wanted: Approve, now: dt.datetime) -> bool:
     """Whether the votes that were cast meet today's requirement: in time, each stage by people of its own."""
     if now >= approval.opened_at + dt.timedelta(seconds=wanted.expires_in_s):
         return False
-    if wanted.stages == approval.requirement.stages and wanted.local >= approval.requirement.local:
-        return not (wanted.reason_required and any(not vote.reason for vote in _approving(approval)))
     used: set[str] = set()
     for stage in wanted.stages:
         people: set[str] = set()
@@ -180,6 +186,10 @@ def _rewrites(decision: Decision, request: ContextRequest) -> bool:
         return freeze(changed).canonical != before
     except (AgentGuardError, KeyError, TypeError, ValueError, IndexError):
         return True
+
+
+def _given_up(current: Approval, now: dt.datetime) -> ApprovalChange | None:
+    return machine.withdraw(current, now, reason="its session ended")
 
 
 def settling(approval: Approval, status: str, duration_us: int, error: str | None) -> Change:

@@ -78,7 +78,7 @@ def _sync(guard: Guard, tool: Tool, function: types.FunctionType) -> types.Funct
         flow, run = begin(tool, function, args, kwargs)
         if flow is None:
             return run({})
-        return drive_(guard, flow, run)
+        return drive_(guard, flow, run, lends=False)
 
     return call  # type: ignore[return-value]
 
@@ -92,7 +92,7 @@ def _async(guard: Guard, tool: Tool, function: types.FunctionType) -> types.Func
         flow, run = begin(tool, function, args, kwargs)
         if flow is None:
             return await run({})
-        return await drive_(guard, flow, run)
+        return await drive_(guard, flow, run, lends=False)
 
     return call  # type: ignore[return-value]
 

@@ -6,7 +6,8 @@ Only here and in `agentguard.asyncdriver` is anything waited for or written.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.session import Session
 
-__all__ = ["Active", "Done", "active", "advance", "close", "drive_sync", "finished", "perform"]
+__all__ = ["Active", "Done", "active", "advance", "close", "drive_sync", "finished", "lending", "perform"]
 
 log = logging.getLogger("agentguard")
 
@@ -154,12 +155,17 @@ class Done:
         return self.value
 
 
-def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -> Any:
-    """Run a whole call on this thread."""
+def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any], *, lends: bool = True) -> Any:
+    """Run a whole call on this thread.
+
+    `lends` says that `run` leads to a tool of a framework's, in which a guarded function with the same
+    arguments is the same call. A guarded function lends to nobody: what it calls are calls of their own,
+    itself included.
+    """
     step = advance(guard, flow)
     while isinstance(step, Run):
         mark = Active(guard, step)
-        token = active.set(mark)
+        token = active.set(mark if lends else None)
         try:
             value, error = finished(run(step.arguments), step.tool), None
         except GeneratorExit:
@@ -171,7 +177,21 @@ def drive_sync(guard: Guard, flow: Flow, run: Callable[[dict[str, Any]], Any]) -
             active.reset(token)
             mark.end()
         step = advance(guard, flow, value, error)
+        value = error = None  # a traceback through here shows neither a result nor an error that is withheld
     return step.result()
+
+
+@contextmanager
+def lending(lends: bool) -> Iterator[None]:
+    """Take the mark of the running call away from what runs inside, unless it is a framework's tool."""
+    if lends:
+        yield
+        return
+    token = active.set(None)
+    try:
+        yield
+    finally:
+        active.reset(token)
 
 
 def finished(value: Any, tool: str) -> Any:

@@ -16,7 +16,7 @@ from agentguard.call import AgentIdentity, Principal
 from agentguard.calls import Call
 from agentguard.canonical import freeze
 from agentguard.decorate import check_function, guarded
-from agentguard.drivers import active, drive_sync
+from agentguard.drivers import active, drive_sync, lending
 from agentguard.errors import ArgumentsError, ConfigurationError, PolicyError
 from agentguard.flow import call_flow
 from agentguard.ids import uuid7
@@ -511,6 +511,8 @@ class Guard:
         approved: Callable[[Approval], None] | None = None,
     ) -> Flow:
         known = self.registry.tools.get(tool) if isinstance(tool, str) else tool
+        if not isinstance(known, Tool):
+            known = None
         unknown = known is None
         if known is None:
             known = Tool(name=shown_name(tool), digest="", facts={})
@@ -518,6 +520,10 @@ class Guard:
             # It may come from a model: what cannot stand in a record names no call.
             call_id = None
             problem = ArgumentsError("the call's id is not 1 to 256 printable characters", "call_id")
+        if pause not in (None, "wait", "raise"):
+            raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r:.40}")
+        if session is not None and not isinstance(session, Session):
+            raise ConfigurationError(f"session must be a Session, not a {type(session).__name__}")
         session = session if session is not None else current_session(self)
         call = Call(
             tool=known,
@@ -603,7 +609,7 @@ class Guard:
 
         async def run(arguments: dict[str, Any]) -> Any:
             session, call = restored.ready()
-            with session:
+            with session, lending(restored.lends):
                 match restored.kind:
                     case "async":
                         return await call(arguments)
@@ -626,7 +632,7 @@ class Guard:
 
         def run(arguments: dict[str, Any]) -> Any:
             session, call = restored.ready()
-            with session:
+            with session, lending(restored.lends):
                 result = call(arguments)
                 return list(result) if restored.kind == "generator" else result
 

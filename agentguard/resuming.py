@@ -24,11 +24,15 @@ __all__ = ["Restored", "restorer", "runner"]
 
 @dataclass(slots=True)
 class Restored:
-    """The session of a resumed call, how to run it and of which kind it is, once they are known."""
+    """The session of a resumed call, how to run it and of which kind it is, once they are known.
+
+    `lends`: it is a framework's tool, in which a guarded function with the same arguments is the same call.
+    """
 
     session: Session | None = None
     run: Callable[[dict[str, Any]], Any] | None = None
     kind: str = ""
+    lends: bool = True
 
     def ready(self) -> tuple[Session, Callable[[dict[str, Any]], Any]]:
         """Session and function; INVARIANT: the flow restores before it runs."""
@@ -56,7 +60,7 @@ def restorer(
         final = _arguments(approval, tool)
         session = _session_of(guard, approval)
         raw = guard.registry.raw.get(tool.name, tool.run)
-        into.kind, into.session = kind, session
+        into.kind, into.session, into.lends = kind, session, tool.name not in guard.registry.raw
         into.run = runner(raw, tool.binder, dict(injected), None)
         call = Call(
             tool=tool,
@@ -132,6 +136,6 @@ def _session_of(guard: Guard, approval: Approval) -> Session:
         chain=[identity(link) for link in request.get("chain", ())],
         context=request.get("context") or None,
         workload=request.get("workload"),
-        pause="wait",
+        pause=guard.pause,  # for what the tool calls: this call itself was answered
         labels=session.get("labels", ()),
     )

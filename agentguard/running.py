@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import ContextRequest
 from agentguard.calls import Call
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["record_and_run", "run"]
 
+_SIGNALS: Final = frozenset({"SystemExit", "KeyboardInterrupt", "CancelledError"})
 log = logging.getLogger("agentguard")
 
 
@@ -118,7 +119,7 @@ def run(
         return Failed(error)
     except BaseException as error:
         yield from _ended(settle, "unknown", started, type(error).__name__)
-        return Failed(error)
+        return Failed(_shown(error, tool.name, decision))
     yield from _ended(settle, "succeeded", started, None)
     for item in decision.obligations:
         if isinstance(item, RedactResult):
@@ -128,13 +129,17 @@ def run(
     return result
 
 
-def _shown(error: Exception, tool: str, decision: Decision) -> Exception:
+def _shown(error: BaseException, tool: str, decision: Decision) -> BaseException:
     """The error that goes to the caller: another one where its text could hold what has to be redacted."""
+    if not any(isinstance(item, RedactResult) for item in decision.obligations):
+        return error
+    if type(error).__name__ in _SIGNALS and type(error).__module__ in ("builtins", "asyncio.exceptions"):
+        return type(error)()  # what it means stays, what it says does not
     if isinstance(error, AgentGuardError):
-        return error  # our own: a guarded call inside of this one
-    if any(isinstance(item, RedactResult) for item in decision.obligations):
-        return ToolFailed(tool, type(error).__name__)
-    return error
+        # Our own: a guarded call inside of this one. What it came from is the tool's.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    return ToolFailed(tool, type(error).__name__)
 
 
 def _ended(

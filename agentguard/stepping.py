@@ -184,6 +184,7 @@ def _answered(
         case State.EXPIRED:
             reason, remedy = "nobody approved it in time", "with_approval"
         case _:
+            remedy = "with_approval" if approval.state is State.SUPERSEDED else "never"
             reason = f"its approval was {approval.state.value}" + (
                 f": {approval.note}" if approval.note else ""
             )

@@ -149,17 +149,22 @@ def tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str, 
     if source is None:
         return {}
     if isinstance(source, Mapping):
-        found = {tool_name(name): dict(entry) for name, entry in source.items()}
-        for name, entry in found.items():
-            unknown = sorted(set(entry) - {"facts", "secrets", "injected"})
-            if unknown:
-                raise ConfigurationError(
-                    f"tool `{name}`: unknown key `{unknown[0]}`; known keys: facts, injected, secrets"
-                )
-        return found
+        return {tool_name(name): _entry(name, entry) for name, entry in source.items()}
     from agentguard.config import load_tool_facts
 
     return {
         name: {"facts": entry.facts, "secrets": entry.secrets, "injected": entry.injected}
         for name, entry in load_tool_facts(Path(source)).items()
     }
+
+
+def _entry(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a mapping says of a tool: facts as in a file, or under `facts`."""
+    flat = {key: value for key, value in entry.items() if key in ToolFacts.model_fields}
+    rest = {key: value for key, value in entry.items() if key not in flat}
+    unknown = sorted(set(rest) - {"facts", "secrets", "injected"})
+    if unknown:
+        known = ", ".join(sorted({*ToolFacts.model_fields, "facts", "injected", "secrets"}))
+        raise ConfigurationError(f"tool `{name}`: unknown key `{unknown[0]}`; known keys: {known}")
+    nested = ToolFacts.parse(rest.get("facts"), f"tool `{name}`").model_dump(exclude_defaults=True)
+    return {**rest, "facts": {**nested, **flat}}

@@ -25,6 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "payments.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
+    (tmp_path / "directory.yaml").write_text("people: {carl: {groups: [finance]}}\n", encoding="utf-8")
     return tmp_path
 
 

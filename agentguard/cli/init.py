@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import fail, say
 
 __all__ = ["init"]
@@ -64,9 +65,9 @@ def init(
             "Observing: until the date in agentguard.yaml, what no rule permits runs and is recorded.",
             "yellow",
         )
-    say(f"Wrote {', '.join(str(folder / name) for name in files)}", "green")
+    say(f"Wrote {', '.join(visible(str(folder / name)) for name in files)}", "green")
     say("Next:")
-    where = "" if str(folder) == "." else f"cd {folder} && "
+    where = "" if str(folder) == "." else f"cd {visible(str(folder))} && "
     say(f"  {where}agentguard check        # should find nothing")
     say(f"  {where}agentguard test         # what the policy decides, case by case")
     say("  then guard a tool, for example in guarded.py:\n")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from agentguard.cli.export import export
+from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import columns, print_json, say
 from agentguard.cli.workspace import (
     ConfigOption,
@@ -62,17 +63,26 @@ def verify(
         raise typer.Exit(0 if report.ok else 1)
     for one in report.tenants:
         verdict = "intact" if one.ok else "NOT INTACT"
-        say(f"{verdict}  {_events(one.size)} of tenant {one.tenant}", "green" if one.ok else "bold red")
+        style = "green" if one.ok else "bold red"
+        say(f"{verdict}  {_events(one.size)} of tenant {visible(one.tenant)}", style)
         say(f"  root {one.root}")
         if one.open_decisions:
             lost = "calls were let run and have no outcome: they run now, or their end is lost"
             say(f"  {one.open_decisions} {lost}")
+        if one.open_windows:
+            lost = "batched writers never closed their window: they write now, or its records are missing"
+            say(f"  {one.open_windows} {lost}", "yellow")
         for wrong in one.findings:
             where = f"event {wrong.seq}: " if wrong.seq is not None else ""
             say(f"  {where}{wrong.kind}: {wrong.message}", "red")
-    if not report.tenants:
+    if report.strays:
+        say(
+            f"NOT INTACT  {report.strays:,} records of a tenant that is gone: somebody took it away",
+            "bold red",
+        )
+    elif not report.tenants:
         say("The ledger is empty: nothing was decided yet.")
-    wrongs = sum(len(one.findings) for one in report.tenants)
+    wrongs = sum(len(one.findings) for one in report.tenants) + bool(report.strays)
     end = "no problems" if report.ok else f"{wrongs} problem{'' if wrongs == 1 else 's'}"
     say(f"Verified {_events(report.size)} of {_place(url)}: {end}.")
     raise typer.Exit(0 if report.ok else 1)
@@ -108,7 +118,7 @@ def show(
         print_json([{"seq": seq, **event} for seq, event in rows])
         return
     if not rows:
-        say(f"The ledger of tenant {name} is empty.")
+        say(f"The ledger of tenant {visible(name)} is empty.")
         return
     columns(
         ("#", "at", "event", "tool", "agent", "what"),

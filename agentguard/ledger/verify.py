@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 import pydantic_core
 
+from agentguard.errors import NotFound
 from agentguard.ledger.log import Frontier
 from agentguard.ledger.story import Story
 from agentguard.store.protocol import Store, StoredEvent
@@ -54,6 +55,8 @@ class TenantReport:
     """One tenant's ledger: its size and root as computed, counts by type, and what is wrong, first first.
 
     `open_decisions` counts calls that were let run and have no outcome: they run now, or their end is lost.
+    `open_windows` counts batched writers that never closed theirs: they write now, or up to one window of
+    their records is missing.
     """
 
     tenant: str
@@ -62,6 +65,7 @@ class TenantReport:
     types: dict[str, int]
     findings: tuple[Finding, ...] = ()
     open_decisions: int = 0
+    open_windows: int = 0
 
     @property
     def ok(self) -> bool:
@@ -75,13 +79,14 @@ class TenantReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every tenant's ledger."""
+    """Every tenant's ledger. `strays` are records of a tenant that is gone: somebody took it away."""
 
     tenants: tuple[TenantReport, ...]
+    strays: int = 0
 
     @property
     def ok(self) -> bool:
-        return all(tenant.ok for tenant in self.tenants)
+        return not self.strays and all(tenant.ok for tenant in self.tenants)
 
     @property
     def size(self) -> int:
@@ -92,6 +97,7 @@ class Report:
         return {
             "ok": self.ok,
             "size": self.size,
+            "strays": self.strays,
             "tenants": [
                 {
                     "tenant": found.tenant,
@@ -100,6 +106,7 @@ class Report:
                     "root": found.root,
                     "types": dict(sorted(found.types.items())),
                     "open_decisions": found.open_decisions,
+                    "open_windows": found.open_windows,
                     "findings": [
                         {"kind": f.kind, "seq": f.seq, "id": f.id, "message": f.message}
                         for f in found.findings
@@ -114,10 +121,13 @@ def verify(store: Store, tenant: str | None = None) -> Report:
     """Check one tenant's ledger, or every tenant's.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read; NotFound, that it has no such tenant.
     """
-    names = store.tenants() if tenant is None else [tenant]
-    return Report(tuple(verify_tenant(store, name) for name in names))
+    known = store.tenants()
+    if tenant is not None and tenant not in known and known:
+        raise NotFound(f"the store has no tenant `{tenant}`; it has {', '.join(known[:5])}")
+    names = known if tenant is None else [tenant]
+    return Report(tuple(verify_tenant(store, name) for name in names), store.strays())
 
 
 def verify_tenant(store: Store, tenant: str) -> TenantReport:
@@ -131,6 +141,7 @@ def verify_tenant(store: Store, tenant: str) -> TenantReport:
         types=dict(check.types),
         findings=tuple(check.findings[:MAX_FINDINGS]),
         open_decisions=check.story.open_decisions,
+        open_windows=len(check.windows),
     )
 
 
@@ -142,6 +153,7 @@ class _Check:
     types: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     story: Story = field(default_factory=Story)
+    windows: set[str] = field(default_factory=set)
     seen: int = 0
     broken: bool = False
 
@@ -211,6 +223,8 @@ class _Check:
         if said != (row.id, row.type, row.at, self.tenant):
             self._found("columns", "the columns beside the leaf say something else than it", row.seq, row.id)
             return
+        if row.type == "segment":
+            (self.windows.add if event.get("state") == "open" else self.windows.discard)(event.get("writer"))
         for message in self.story.tell(event):
             self._found("story", message, row.seq, row.id)
 

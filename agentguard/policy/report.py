@@ -74,6 +74,8 @@ def render_json(findings: Iterable[Finding], *, files: int, rules: int, loaded: 
 
 def _escape(text: str, *, value: bool = False) -> str:
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # A log is read in a terminal too: what cannot be seen is shown.
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text.replace(":", "%3A").replace(",", "%2C") if value else text
 
 

@@ -168,7 +168,8 @@ class FileDirectory:
                 status = self.path.stat()
             except OSError as error:
                 self._stamp = None
-                raise ConfigurationError(f"`{self.path}` cannot be read: {error.strerror}") from error
+                more = "; `agentguard reviewers enroll NAME` makes one" if not self.path.exists() else ""
+                raise ConfigurationError(f"`{self.path}` cannot be read: {error.strerror}{more}") from error
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if stamp != self._stamp:
                 try:

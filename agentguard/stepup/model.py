@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -93,9 +93,9 @@ class Approval:
     principal: str | None
     excluded: frozenset[str]
     requirement: Requirement
-    arguments: bytes | None
-    shown: dict[str, Any]
-    request: dict[str, Any]
+    arguments: bytes | None = field(repr=False)
+    shown: dict[str, Any] = field(repr=False)
+    request: dict[str, Any] = field(repr=False)
     snapshot: str
     decision_id: str
     opened_at: dt.datetime

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 import urllib.parse
@@ -158,6 +159,10 @@ class Database:
         connection: sqlite3.Connection | None = None
         try:
             status = os.stat(self._absolute)
+            if os.name == "posix" and status.st_mode & stat.S_IWOTH:
+                raise StoreUnavailable(
+                    f"anybody on this machine may change `{self.path}`; run `chmod o-w {self.path}`"
+                )
             connection = sqlite3.connect(
                 f"file:{urllib.parse.quote(self._absolute)}?mode=rw",
                 uri=True,

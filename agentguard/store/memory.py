@@ -250,6 +250,9 @@ class MemoryStore:
             self._check()
             return sorted(self._tenants)
 
+    def strays(self) -> int:
+        return 0
+
     def flush(self) -> None:
         pass
 

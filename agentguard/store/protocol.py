@@ -207,6 +207,10 @@ class Store(Protocol):
         """Every tenant that has an event."""
         ...
 
+    def strays(self) -> int:
+        """Events and approvals of no tenant: more than none where somebody took a tenant away."""
+        ...
+
     def flush(self) -> None:
         """Write what `append(durable=False)` left waiting, before this returns.
 

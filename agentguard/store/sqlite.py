@@ -22,7 +22,7 @@ from agentguard.store.counters import reserve
 from agentguard.store.database import Database, Write
 from agentguard.store.protocol import Event, EventRow, Payload, Reservation, StoredEvent, Update
 from agentguard.store.soon import Soon
-from agentguard.store.sqlite_ledger import MAX_TAIL, SQLiteLedger
+from agentguard.store.sqlite_ledger import MAX_TAIL, SHIFT, SQLiteLedger
 from agentguard.store.sqlite_payloads import erase_payloads, find_payload, find_payloads
 
 __all__ = ["SQLiteStore"]
@@ -39,6 +39,9 @@ _ERASE_APPROVALS: Final = (
     "UPDATE approval SET arguments = NULL, shown = ?, request = ?, erased = 1"
     " WHERE tenant = ? AND erased = 0 AND coalesce(principal, agent) = ?"
 )
+_STRAYS: Final = f"""
+    SELECT (SELECT count(*) FROM event WHERE key >> {SHIFT} NOT IN (SELECT no FROM tenant))
+         + (SELECT count(*) FROM approval WHERE tenant NOT IN (SELECT no FROM tenant))"""
 _CLAIM: Final = """
     UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
         version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
@@ -284,6 +287,10 @@ class SQLiteStore:
         self._ledger.settle()
         with self._database.read as db:
             return [row[0] for row in db.execute("SELECT name FROM tenant ORDER BY name").fetchall()]
+
+    def strays(self) -> int:
+        with self._database.read as db:
+            return int(db.execute(_STRAYS).fetchone()[0])
 
     def flush(self) -> None:
         self._ledger.flush()
