@@ -49,6 +49,9 @@ def cast(store: Store, directory: Directory, tenant: str, approval_id: str, answ
         NotFound: there is no such approval in this tenant.
         StoreError: the store could not do it; nothing was recorded.
     """
+    for name in ("subject", "digest", "reason"):
+        if not _is_text(getattr(answer, name)):
+            raise VoteRefused(f"an answer's {name} must be text, without broken characters")
     approval = store.approval(tenant, approval_id)
     try:
         subject = _identify(directory, approval, answer, store.now())
@@ -74,6 +77,13 @@ def cast(store: Store, directory: Directory, tenant: str, approval_id: str, answ
     changed = store.update_approval(tenant, approval_id, update)
     wake()
     return changed
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def departed(directory: Directory, approval: Approval) -> tuple[str, ...]:

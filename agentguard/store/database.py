@@ -163,19 +163,22 @@ class Database:
                 raise StoreUnavailable(
                     f"anybody on this machine may change `{self.path}`; run `chmod o-w {self.path}`"
                 )
+            reading = self._only_readable()
             connection = sqlite3.connect(
-                f"file:{urllib.parse.quote(self._absolute)}?mode=rw",
+                f"file:{urllib.parse.quote(self._absolute)}?{reading or 'mode=rw'}",
                 uri=True,
                 timeout=self.timeout_s,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=256,
             )
-            migrations.check(connection, self.path)
-            self._use_wal(connection)
+            reached = migrations.check(connection, self.path)
+            if not reading:
+                self._use_wal(connection)
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            migrations.migrate(connection, self.path)
+            if not reading or reached != len(migrations.MIGRATIONS):
+                migrations.migrate(connection, self.path)
         except OSError as error:
             raise StoreUnavailable(f"`{self.path}` cannot be opened: {error.strerror}") from error
         except sqlite3.Error as error:
@@ -190,6 +193,15 @@ class Database:
         self._full = True
         self._connection = connection
         return connection
+
+    def _only_readable(self) -> str:
+        """How to open a file, or a file in a folder, that may only be read: as an auditor does, or nothing.
+
+        Without a write-ahead log nobody has it open, and nothing stands beside the file.
+        """
+        if os.access(self._absolute, os.W_OK) and os.access(os.path.dirname(self._absolute), os.W_OK):
+            return ""
+        return "mode=ro" if os.path.exists(f"{self._absolute}-wal") else "mode=ro&immutable=1"
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         # The switch needs the file to itself for a moment, and SQLite does not wait for that by itself.

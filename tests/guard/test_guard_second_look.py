@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from agentguard import Answer, ApprovalPending, ConfigurationError, Guard, ToolCallDenied, ToolFailed
+from agentguard import (
+    Answer,
+    ApprovalPending,
+    ConfigurationError,
+    Guard,
+    ToolCallDenied,
+    ToolFailed,
+    VoteRefused,
+)
 from agentguard.stepup.directory import StaticDirectory
 from tests.guard.support import (
     AGENT,
@@ -327,6 +335,21 @@ def test_other_settings_of_a_call_are_checked() -> None:
         for wrong in ({"pause": "rise"}, {"session": "s"}):
             with pytest.raises(ConfigurationError, match=next(iter(wrong))):
                 guard.call("t", {}, lambda arguments: pytest.fail("it ran"), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"subject": None}, {"digest": 5}, {"reason": None}, {"reason": "\ud800"}])
+def test_an_answer_that_is_no_text_is_refused_T23(wrong: dict[str, Any]) -> None:
+    """It does not count, and it is no error of the host's."""
+    with make_guard(LARGE, pause="raise") as guard:
+        transfer, _ = bank(guard)
+        with guard.session(agent=AGENT), pytest.raises(ApprovalPending) as pending:
+            transfer("A", 500)
+        name = pending.value.approval_id
+        digest = guard.approval(name).digest
+        answer: dict[str, Any] = {"subject": "local", "verdict": "approve", "digest": digest, **wrong}
+        with pytest.raises(VoteRefused, match=next(iter(wrong))):
+            guard.vote(name, Answer(**answer))
+        assert guard.approval(name).state.value == "requested"
 
 
 def test_a_channel_answers_as_before() -> None:

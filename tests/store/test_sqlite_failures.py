@@ -263,6 +263,52 @@ def test_a_file_of_somebody_else_is_refused_T16(mode: int, why: str) -> None:
         assert why in done.stdout
 
 
+_AUDITOR = """
+import os, sys
+from agentguard.errors import StoreUnavailable
+from agentguard.ledger.verify import verify
+from agentguard.store import open_store
+import agentguard.store.sqlite
+from tests.store.support import decided
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+store = open_store("sqlite:///" + sys.argv[1], create=False)
+report = verify(store)
+print(report.ok, report.size, sorted(os.listdir(os.path.dirname(sys.argv[1]))))
+try:
+    store.append("default", [decided()])
+except StoreUnavailable as error:
+    print("refused", error)
+"""
+
+
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_whoever_may_only_read_can_verify(open_elsewhere: bool) -> None:
+    """An auditor's copy on a read-only medium, or the file while its owner writes; nothing is left beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/store.db")
+        store.append("default", [decided()])
+        if not open_elsewhere:
+            store.close()
+        os.chmod(folder, 0o755)
+        for name in os.listdir(folder):
+            os.chmod(f"{folder}/{name}", 0o644)
+        before = sorted(os.listdir(folder))
+        done = subprocess.run(
+            [sys.executable, "-c", _AUDITOR, f"{folder}/store.db"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        first, second = done.stdout.splitlines()
+        assert first == f"True 1 {before}", done.stderr
+        assert second.startswith("refused")
+        assert "read-only" in second
+        store.close()
+
+
 def test_a_deleted_file_is_refused(store: Store, path: Path) -> None:
     """A record written to a file that nobody can find is no record."""
     store.append("default", [decided()])
