@@ -72,7 +72,7 @@ async def drive_to_run(
         kind = type(op)
         value, error = None, None
         try:
-            if kind is Buffer or kind is Notify or (isinstance(op, Record) and not op.durable):
+            if kind is Buffer or kind is Notify or _waits_for_nothing(op):
                 value = perform(guard, op)
             elif isinstance(op, Wait):
                 value = await guard.waiter.wait(op.approval.id, tenant=guard.tenant)
@@ -87,6 +87,11 @@ async def drive_to_run(
             raise
         except BaseException as raised:
             error = raised
+
+
+def _waits_for_nothing(op: Operation) -> bool:
+    """An outcome, which the store keeps in memory for a moment; payloads are written at once."""
+    return isinstance(op, Record) and not op.durable and not op.payloads
 
 
 async def _shielded(guard: Guard, op: Operation) -> Any:

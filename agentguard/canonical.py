@@ -81,14 +81,14 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def loads(text: str | bytes, *, what: str = "arguments") -> Any:
-    """Strict JSON: no duplicate keys, no NaN or infinity, bounded depth and size.
+def loads(text: str | bytes, *, what: str = "arguments", limit: int = 4 * MAX_BYTES) -> Any:
+    """Strict JSON: no duplicate keys, no NaN or infinity, bounded depth, at most `limit` characters.
 
     Raises:
         ArgumentsError: the text is not such JSON; nothing of it should be used.
     """
-    if len(text) > 4 * MAX_BYTES:
-        raise ArgumentsError(f"{len(text)} characters of JSON, more than {4 * MAX_BYTES}; send less", what)
+    if len(text) > limit:
+        raise ArgumentsError(f"{len(text)} characters of JSON, more than {limit}; send less", what)
     try:
         return _strict_decoder.decode(text if isinstance(text, str) else text.decode("utf-8"))
     except _NotStrict as error:

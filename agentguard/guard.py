@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import threading
 import types
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -190,11 +191,12 @@ class Guard:
         Raises:
             PolicyError: it is an older signed bundle than one that was in force.
         """
-        self.check_version(snapshot)
-        event = self._loaded(snapshot)
-        self.store.append(self.tenant, (event,))
-        self._non_waivable = _non_waivable(snapshot)
-        self._snapshot = snapshot
+        with self._swapping:  # two at once could leave the older one in force
+            self.check_version(snapshot)
+            event = self._loaded(snapshot)
+            self.store.append(self.tenant, (event,))
+            self._non_waivable = _non_waivable(snapshot)
+            self._snapshot = snapshot
 
     def _loaded(self, new: Snapshot | None) -> events.Event:
         snapshot = new if new is not None else self._snapshot
@@ -358,9 +360,10 @@ class Guard:
         return self.registry.bypasses()
 
     def unknown_tools(self) -> list[str]:
-        """Exact tool names that a policy speaks of and nobody registered."""
+        """Exact tool names that a policy or an engine speaks of and nobody registered."""
+        named = [*[rule.tools for rule in self._snapshot.rules], *[engine.tools for engine in self.engines]]
         return self.registry.missing(
-            pattern for rule in self._snapshot.rules for pattern in rule.tools if not pattern.endswith("*")
+            pattern for patterns in named for pattern in patterns if not pattern.endswith("*")
         )
 
     # -- sessions and calls
@@ -389,7 +392,10 @@ class Guard:
         if self.closed:
             raise ConfigurationError("the guard is closed; make another")
         if self.strict:
-            problems = [f"a policy names `{name}`, which nobody registered" for name in self.unknown_tools()]
+            problems = [
+                f"a policy or an engine names `{name}`, which nobody registered"
+                for name in self.unknown_tools()
+            ]
             problems += self.bypasses()
             if problems:
                 raise ConfigurationError("strict: " + "; ".join(problems))
@@ -677,6 +683,7 @@ class Guard:
         """Threads that this process has; a forked child has none of its parent's."""
         for watch in self._watches:
             watch.start()
+        self._swapping = threading.Lock()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["record_and_run", "run"]
 
-_SIGNALS: Final = frozenset({"SystemExit", "KeyboardInterrupt", "CancelledError"})
+_SIGNALS: Final = frozenset({"KeyboardInterrupt", "CancelledError"})
+"""By name: synchronous programs load no asyncio."""
 log = logging.getLogger("agentguard")
 
 
@@ -133,6 +134,8 @@ def _shown(error: BaseException, tool: str, decision: Decision) -> BaseException
     """The error that goes to the caller: another one where its text could hold what has to be redacted."""
     if not any(isinstance(item, RedactResult) for item in decision.obligations):
         return error
+    if isinstance(error, SystemExit):
+        return SystemExit(error.code if error.code is None or type(error.code) is int else 1)
     if type(error).__name__ in _SIGNALS and type(error).__module__ in ("builtins", "asyncio.exceptions"):
         return type(error)()  # what it means stays, what it says does not
     if isinstance(error, AgentGuardError):

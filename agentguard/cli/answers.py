@@ -11,6 +11,7 @@ import select
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Literal, TextIO
 
@@ -33,7 +34,7 @@ UNCLEAR: Final = "?"
 """What a longer line is read as."""
 
 
-class Lines:
+class Lines(ABC):
     """Somewhere lines come from; `read` waits at most `seconds`, and asks `stop` now and then."""
 
     def read(self, seconds: float, stop: Callable[[], bool]) -> Line:
@@ -48,11 +49,13 @@ class Lines:
             if stop():
                 return STOPPED
 
+    @abstractmethod
     def fresh(self) -> None:
         """Forget what was typed so far: a new question begins."""
 
+    @abstractmethod
     def _wait(self, seconds: float) -> Line | None:
-        raise NotImplementedError
+        """A line, the end of input, or None when the time is up."""
 
 
 class TerminalLines(Lines):

@@ -11,18 +11,15 @@ import decimal
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from agentguard.call import ContextRequest
 from agentguard.decision import Effect
-from agentguard.engines.model import Settings, input_of
+from agentguard.engines.model import Settings, Silent, input_of
 from agentguard.errors import ConfigurationError
 from agentguard.opinion import Opinion
 
 __all__ = ["CedarEngine"]
-
-Silent = Literal["deny", "not_applicable"]
-"""What it means that no policy of another decision point says anything."""
 
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(::[A-Za-z_][A-Za-z0-9_]*)*")
 _ESCAPES: Final = frozenset({"__entity", "__extn", "__expr"})

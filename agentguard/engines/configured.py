@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agentguard.engines.model import Engine
+from agentguard.engines.model import Engine, Silent
 from agentguard.errors import ConfigurationError
 
 __all__ = ["AuthzenEntry", "CedarEntry", "EngineEntry", "OpaEntry", "engine_of", "files_of"]
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
-Silent = Literal["deny", "not_applicable"]
 
 
 class _Entry(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from agentguard.call import ContextRequest
 from agentguard.errors import ConfigurationError
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["Engine", "Settings", "check_engines", "concerns", "input_of"]
+__all__ = ["Engine", "Settings", "Silent", "check_engines", "concerns", "input_of"]
+
+Silent = Literal["deny", "not_applicable"]
+"""What it means that no policy of another decision point says anything."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LONGEST_S: Final = 60.0

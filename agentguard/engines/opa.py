@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from agentguard.call import ContextRequest
 from agentguard.decision import Effect
-from agentguard.engines.cedar import Silent
-from agentguard.engines.model import input_of
+from agentguard.engines.model import Silent, input_of
 from agentguard.engines.remote import Remote
 from agentguard.errors import ConfigurationError
 from agentguard.opinion import Opinion

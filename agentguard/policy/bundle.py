@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentguard.canonical import digest, encode, loads
@@ -25,22 +22,12 @@ from agentguard.policy.default import Default
 from agentguard.policy.reader import read
 from agentguard.policy.register import Register
 from agentguard.policy.snapshot import Signed, Snapshot
+from agentguard.signatures import is_public_key, opened, signed
 
 __all__ = ["Bundle", "trusted_keys"]
 
-_ALGORITHM: Final = "Ed25519"
 _TYPE: Final = "agentguard-bundle+jws"
 _LARGEST: Final = 64 * 1024 * 1024
-_KEY_PARTS: Final = ("kty", "crv", "x", "d")
-
-
-class _Registry(jws.JWSRegistry):
-    """One algorithm, and payloads as long as a bundle can be; the library's own bound is for tokens."""
-
-    max_payload_length = _LARGEST
-
-
-_REGISTRY: Final = _Registry(algorithms=[_ALGORITHM])
 
 
 class _Content(BaseModel):
@@ -89,7 +76,7 @@ class Bundle:
         """
         payload, signer = _opened(content, list(trust), name)
         try:
-            found = _Content.model_validate(loads_large(payload))
+            found = _Content.model_validate(loads(payload, what="the bundle", limit=_LARGEST))
             created = dt.datetime.fromisoformat(found.created)
         except (ValidationError, ArgumentsError, ValueError):
             raise PolicyError(f"`{name}` is signed, but is not a bundle of policies") from None
@@ -109,14 +96,7 @@ class Bundle:
             raise ConfigurationError("a bundle's version is a whole number from 1, higher than the last one")
         _snapshot(files, Default(), None, None)
         content = {"v": 1, "version": version, "created": at.isoformat(), "files": dict(files)}
-        try:
-            key = _key(private)
-            if not key.is_private:
-                raise ConfigurationError("the key has no private part")
-            header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": key.thumbprint()}
-            return jws.serialize_compact(header, encode(content), key, registry=_REGISTRY).encode()
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(f"the key cannot sign: {error}") from None
+        return signed(encode(content), _TYPE, private).encode()
 
     @property
     def digest(self) -> str:
@@ -129,8 +109,8 @@ class Bundle:
         Raises:
             PolicyError: something is wrong in a file; it carries every finding.
         """
-        signed = Signed(self.version, self.digest, self.signer)
-        return _snapshot(self.files, default or Default(), register, signed)
+        seal = Signed(self.version, self.digest, self.signer)
+        return _snapshot(self.files, default or Default(), register, seal)
 
 
 def trusted_keys(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -152,31 +132,13 @@ def trusted_keys(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for key in keys:
         if "d" in key:
             raise ConfigurationError(f"`{path}` holds a private key; trust needs the public part only")
-        try:
-            _key(key)
-        except (JoseError, ValueError, TypeError, KeyError):
-            raise ConfigurationError(f"`{path}` holds something else than public Ed25519 keys") from None
+        if not is_public_key(key):
+            raise ConfigurationError(f"`{path}` holds something else than public Ed25519 keys")
     return [dict(key) for key in keys]
 
 
-def loads_large(payload: bytes) -> Any:
-    """Strict JSON of any size that a bundle can have: what is signed was bounded when it was read."""
-    import json
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a key stands twice")
-        return found
-
-    try:
-        return json.loads(payload, object_pairs_hook=unique)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def _snapshot(
-    files: Mapping[str, str], default: Default, register: Register | None, signed: Signed | None
+    files: Mapping[str, str], default: Default, register: Register | None, seal: Signed | None
 ) -> Snapshot:
     sources, findings = [], []
     for name, text in sorted(files.items()):
@@ -187,7 +149,7 @@ def _snapshot(
     if findings:
         raise PolicyError(f"the bundle's policies were refused: {findings[0]}", findings)
     made = Snapshot.from_sources(sources, default=default, register=register)
-    return made if signed is None else made.with_signature(signed)
+    return made if seal is None else made.with_signature(seal)
 
 
 def _opened(content: bytes, keys: Sequence[Mapping[str, Any]], name: str) -> tuple[bytes, str]:
@@ -195,19 +157,7 @@ def _opened(content: bytes, keys: Sequence[Mapping[str, Any]], name: str) -> tup
         raise PolicyError(f"`{name}` is longer than {_LARGEST} bytes")
     if not keys:
         raise PolicyError(f"no key is trusted to sign `{name}`; name the public keys that are")
-    for public in keys:
-        try:
-            key = _key(public)
-            found = jws.deserialize_compact(content.strip(), key, registry=_REGISTRY)
-        except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
-            continue
-        if found.headers().get("typ") == _TYPE and found.headers().get("alg") == _ALGORITHM:
-            return bytes(found.payload or b""), key.thumbprint()
-    raise PolicyError(f"`{name}` is not signed with a trusted key, or was changed since")
-
-
-def _key(jwk: Mapping[str, Any]) -> OKPKey:
-    plain = {part: jwk[part] for part in _KEY_PARTS if part in jwk}
-    if plain.get("crv") != "Ed25519":
-        raise ValueError("not an Ed25519 key")
-    return OKPKey.import_key(plain)
+    found = opened(content.strip(), _TYPE, keys)
+    if found is None:
+        raise PolicyError(f"`{name}` is not signed with a trusted key, or was changed since")
+    return found

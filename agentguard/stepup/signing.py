@@ -12,19 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, cast
 
-from joserfc import jws
-from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentguard.canonical import encode
-from agentguard.errors import ConfigurationError, VoteRefused
+from agentguard.errors import VoteRefused
+from agentguard.signatures import opened, signed
 from agentguard.stepup.eligibility import MAX_REASON, same_person
 from agentguard.stepup.model import Approval, Verdict
 
 __all__ = ["MAX_SKEW_S", "SignedVote", "generate_key", "public_part", "sign", "verify"]
 
-ALGORITHM: Final = "Ed25519"
 TYPE: Final = "agentguard-vote+jws"
 MAX_BYTES: Final = 32 * 1024
 """Bytes of one signed vote; a longer one is not looked at."""
@@ -94,14 +92,7 @@ def sign(
             "iat": int(at.timestamp()),
         }
     )
-    header = {"alg": ALGORITHM, "typ": TYPE, "kid": str(private.get("kid", ""))}
-    try:
-        key = _key(private)
-        if not key.is_private:
-            raise ConfigurationError("the key has no private part")
-        return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM])
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(f"the key cannot sign: {error}") from None
+    return signed(payload, TYPE, private)
 
 
 def verify(
@@ -144,19 +135,7 @@ def _content(signature: str, keys: tuple[Mapping[str, Any], ...]) -> bytes:
         raise VoteRefused(f"the signature has {len(signature)} bytes; {MAX_BYTES} are possible")
     if not keys:
         raise VoteRefused("the voter has no key in the directory; `agentguard reviewers enroll` makes one")
-    for public in keys:
-        try:
-            found = jws.deserialize_compact(signature, _key(public), algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
-            continue
-        if found.headers().get("typ") != TYPE or found.headers().get("alg") != ALGORITHM:
-            continue
-        return bytes(found.payload or b"")
-    raise VoteRefused("the signature was not made with a key that the directory has for the voter")
-
-
-def _key(jwk: Mapping[str, Any]) -> OKPKey:
-    plain = {name: value for name, value in jwk.items() if name in ("kty", "crv", "x", "d")}
-    if plain.get("crv") != "Ed25519":
-        raise ValueError("not an Ed25519 key")
-    return OKPKey.import_key(plain)
+    found = opened(signature, TYPE, keys)
+    if found is None:
+        raise VoteRefused("the signature was not made with a key that the directory has for the voter")
+    return found[0]

@@ -98,10 +98,10 @@ class Store(Protocol):
     ) -> None:
         """Append events and the erasable payloads they refer to.
 
-        With `durable=False` it waits for nothing, neither the disk nor a lock: the events are written with
-        the next write of this store and within 20 ms at most, and this object's own reads see them at once.
-        A process that is killed, or a machine that loses power, may lose them; it is for outcomes of calls
-        whose decision is already durable, which then read as unknown.
+        With `durable=False` and no payloads it waits for nothing, neither the disk nor a lock: the events are
+        written with the next write of this store and within 20 ms at most, and this object's own reads see
+        them at once. A process that is killed, or a machine that loses power, may lose them; it is for
+        outcomes of calls whose decision is already durable, which then read as unknown.
         """
         ...
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentguard import cel
-from agentguard.cel import Limits
+from agentguard.cel import Limits, regex
 
 BOUNDED = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -349,7 +349,10 @@ def test_T45_many_patterns_do_not_pile_up() -> None:
     """Patterns from outside share a bounded cache."""
     program = cel.compile("'a'.matches(p)")
     for number in range(600):
-        program.evaluate({"p": f"a{number}"})
+        assert program.evaluate({"p": f"a{number}"}) is False
+    kept = regex._cached.cache_info()
+    assert kept.maxsize is not None
+    assert 0 < kept.currsize <= kept.maxsize < 600
 
 
 @pytest.mark.parametrize(

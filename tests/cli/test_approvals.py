@@ -103,8 +103,8 @@ def test_T08_an_id_is_named_by_a_unique_beginning(project: Path) -> None:
 
 def test_T62_another_tenants_approval_is_not_found(project: Path) -> None:
     one = open_question(project, tenant="eu")
-    run("approvals", "show", one.id, code=2)
-    run("approvals", "show", one.id, "--tenant", "eu")
+    assert one.digest not in run("approvals", "show", one.id, code=2).output
+    assert one.digest in run("approvals", "show", one.id, "--tenant", "eu").stdout
 
 
 def test_a_signed_vote_counts(project: Path) -> None:

@@ -265,17 +265,18 @@ def test_arguments_that_cannot_be_read_are_not_approved(prompt: Any) -> None:
 
 
 def test_interrupting_is_no(prompt: Any) -> None:
-    import agentguard.cli.prompt as module
+    from agentguard.cli.answers import Lines
+
+    class Interrupted(Lines):
+        def fresh(self) -> None:
+            pass
+
+        def _wait(self, seconds: float) -> Any:
+            raise KeyboardInterrupt
 
     one = prompt()
-    lines = module.Lines()
-
-    def interrupted(*_: object) -> Any:
-        raise KeyboardInterrupt
-
-    lines.read = interrupted  # type: ignore[method-assign]
     channel = TerminalChannel(one.out)
-    channel._lines = lines
+    channel._lines = Interrupted()
     channel.notify(one.question())
     assert one.after().state is State.DENIED
     assert one.after().votes[0].reason == "rejected at the terminal (interrupted)"

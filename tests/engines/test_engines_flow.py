@@ -331,6 +331,15 @@ def test_what_is_no_engine_is_refused_at_the_start_T48(change: dict[str, Any], m
         make_guard(ANY, engines=[engine])
 
 
+def test_an_engine_for_a_tool_that_nobody_registered_is_noticed_T48() -> None:
+    """A misspelt name would be a decision point that is never asked."""
+    with make_guard(ANY, engines=[Asked(DENIES, tools=("bank.transfr",))], strict=True) as guard:
+        bank(guard)
+        assert guard.unknown_tools() == ["bank.transfr"]
+        with pytest.raises(ConfigurationError, match=r"an engine names `bank\.transfr`"):
+            guard.session(agent=AGENT)
+
+
 def test_two_engines_of_one_name_are_refused() -> None:
     """A decision would not say which one it was."""
     with pytest.raises(ConfigurationError, match="called `opa`"):

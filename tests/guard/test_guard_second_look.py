@@ -163,6 +163,80 @@ def test_nothing_that_a_tool_raises_shows_what_is_redacted_T37(way: Way, case: s
             frame = frame.tb_next
 
 
+@pytest.mark.parametrize(("code", "left"), [(3, 3), (0, 0), (None, None), ("DE89", 1), (True, 1)])
+def test_an_exit_keeps_its_code_and_not_its_words_T37(code: Any, left: Any) -> None:
+    """A failed program does not end well because its words are withheld."""
+    with make_guard(REDACTED) as guard:
+
+        @guard.tool("t")
+        def act() -> None:
+            raise SystemExit(code)
+
+        with guard.session(agent=AGENT), pytest.raises(SystemExit) as caught:
+            act()
+        assert caught.value.code == left
+        assert type(caught.value.code) is type(left)
+
+
+def test_two_sets_that_are_swapped_at_once_leave_the_newer_in_force_T40() -> None:
+    """The check of the version and the change are one step."""
+    from agentguard.policy.snapshot import Signed
+
+    def version(number: int) -> Any:
+        return rules(ANY).with_signature(Signed(number, f"sha256:{number}", "k"))
+
+    with make_guard(snapshot=version(1)) as guard:
+        checked, go = threading.Event(), threading.Event()
+        real = guard.check_version
+
+        def slow(snapshot: Any) -> None:
+            real(snapshot)
+            if snapshot.signed.version == 2:
+                checked.set()
+                go.wait(10)
+
+        guard.check_version = slow  # type: ignore[method-assign]
+        older = threading.Thread(target=guard.swap, args=(version(2),))
+        older.start()
+        assert checked.wait(10)
+        newer = threading.Thread(target=guard.swap, args=(version(3),))
+        newer.start()
+        newer.join(0.2)
+        go.set()
+        older.join(10)
+        newer.join(10)
+        assert guard.snapshot.signed is not None
+        assert guard.snapshot.signed.version == 3
+
+
+def test_what_is_written_is_never_written_on_the_event_loop(tmp_path: Path) -> None:
+    """Outcomes wait in memory; everything that reaches the file does so from the store's own thread."""
+    with make_guard(
+        LARGE,
+        store=f"sqlite:///{tmp_path}/guard.db",
+        replayable=True,
+        channels=[says("approve")],
+    ) as guard:
+        transfer, ran = bank(guard, "async")
+        threads: dict[str, set[str]] = {"waits": set(), "writes": set()}
+        real = guard.store.append
+
+        def append(*args: Any, payloads: Any = None, durable: bool = True) -> None:
+            kind = "writes" if durable or payloads else "waits"
+            threads[kind].add(threading.current_thread().name)
+            real(*args, payloads=payloads, durable=durable)
+
+        guard.store.append = append  # type: ignore[method-assign]
+        guard.memory._known.clear()  # type: ignore[union-attr]
+        clock = iter(range(0, 10_000, 100))
+        guard.memory._clock = lambda: float(next(clock))  # type: ignore[union-attr]
+        with guard.session(agent=AGENT):
+            transfer("A", 500)
+        assert len(ran) == 1
+        assert threads["writes"]
+        assert all(name.startswith("agentguard-store") for name in threads["writes"])
+
+
 def test_a_store_that_anybody_may_change_is_refused_T47(tmp_path: Path) -> None:
     """It holds the votes."""
     url = f"sqlite:///{tmp_path}/guard.db"
