@@ -16,7 +16,9 @@
         ├── SchemaMismatch          written by a newer agentguard, or not ours
         ├── NotFound                no such approval, payload or event in this tenant
         ├── VoteRefused             the vote does not count: who, why
-        └── ClaimRefused            the approval cannot be claimed: state, digest, expiry or epoch
+        ├── ClaimRefused            the approval cannot be claimed: state, digest, expiry or epoch
+        ├── RegisterChanged         exceptions, grants or agents changed since the decision: decide again
+        └── RecordRefused           a governance record cannot become this: who, why
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PolicyError",
+    "RecordRefused",
+    "RegisterChanged",
     "Remedy",
     "SchemaMismatch",
     "StoreError",
@@ -214,3 +218,11 @@ class ClaimRefused(StoreError):
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
         self.state = state
+
+
+class RegisterChanged(StoreError):
+    """The register has another version than the decision was made with: it was not recorded, decide again."""
+
+
+class RecordRefused(StoreError):
+    """A governance record (exception, grant, flag, agent) that cannot become this; the message says why."""

@@ -8,16 +8,26 @@ import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
-from agentguard.errors import NotFound, StoreError, StoreUnavailable
+from agentguard.errors import NotFound, RegisterChanged, StoreError, StoreUnavailable
 from agentguard.ledger.log import Frontier
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
-from agentguard.store import codec, rules
+from agentguard.store import codec, records, rules
 from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
 from agentguard.store.counters import counter
-from agentguard.store.protocol import Event, EventRow, Payload, Reservation, StoredEvent, Update
+from agentguard.store.protocol import (
+    Event,
+    EventRow,
+    Payload,
+    Record,
+    RecordKey,
+    RecordsUpdate,
+    Reservation,
+    StoredEvent,
+    Update,
+)
 
 __all__ = ["MemoryStore"]
 
@@ -36,6 +46,8 @@ class _Tenant:
     version: int = 0
     payloads: dict[str, dict[str, Payload]] = field(default_factory=dict)
     counters: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    records: dict[RecordKey, tuple[object, ...]] = field(default_factory=dict)
+    register: int = 0
 
 
 class MemoryStore:
@@ -70,15 +82,19 @@ class MemoryStore:
         *,
         payloads: Mapping[str, Payload] | None = None,
         durable: bool = True,
+        register: int | None = None,
     ) -> None:
         leaves = rules.leaves(tenant, events)
         with self._lock:
             found = self._tenant(tenant)
+            _check_register(found, register)
             self._add(found, leaves)
             for key, payload in (payloads or {}).items():
                 found.payloads.setdefault(key, {}).setdefault(payload.subject, payload)
 
-    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+    def open_approval(
+        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+    ) -> Approval:
         rules.check_opening(approval, self.now())
         leaves = rules.leaves(approval.tenant, events)
         approval = replace(approval, epoch=self._epoch, last_event=rules.last_event(approval, events))
@@ -88,6 +104,7 @@ class MemoryStore:
             known = found.calls.get((approval.call_id, approval.digest))
             if known is not None:
                 return codec.load(approval.tenant, found.approvals[known])
+            _check_register(found, register)
             if approval.id in found.approvals:
                 raise StoreError(f"an approval `{approval.id}` exists already for another call")
             self._add(found, leaves)
@@ -133,10 +150,19 @@ class MemoryStore:
             self._keep(found, {**record, **{name: changed[name] for name in codec.MUTABLE}})
         return change.approval
 
-    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+    def claim(
+        self,
+        tenant: str,
+        approval_id: str,
+        digest: str,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+    ) -> Approval:
         now = self.now()
         rules.leaves(tenant, events)
         with self._lock:
+            _check_register(self._tenant(tenant, create=False), register)
             record = self._record(tenant, approval_id)
             approval = codec.load(tenant, record)
             micros = to_micros(now)
@@ -211,8 +237,63 @@ class MemoryStore:
                     erased += 1
         return erased
 
-    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        return 0, ()
+    def record(self, tenant: str, kind: str, id: str) -> Record:
+        with self._lock:
+            row = self._tenant(tenant, create=False).records.get((kind, id))
+        if row is None:
+            raise NotFound(f"there is no {kind} `{id}`")
+        return records.load(row)
+
+    def records(
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        states: Sequence[str] = (),
+        due_by: dt.datetime | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int | None = None,
+    ) -> list[Record]:
+        with self._lock:
+            kept = self._tenant(tenant, create=False).records
+            rows = [kept[key] for key in sorted(kept) if key[0] == kind and key[1] > after]
+        found = [
+            record
+            for record in map(records.load, rows)
+            if (not states or record.state in states)
+            and record.id.startswith(prefix)
+            and (due_by is None or (record.due is not None and record.due <= due_by))
+        ]
+        return found[:limit]
+
+    def change_records(
+        self, tenant: str, keys: Collection[RecordKey], update: RecordsUpdate
+    ) -> tuple[Record, ...]:
+        wanted = records.check_keys(keys)
+        with self._lock:
+            kept = self._tenant(tenant, create=False).records
+            before = {key: records.load(kept[key]) for key in wanted if key in kept}
+            change = update(before, self.now())
+            if change is None:
+                return ()
+            written = records.written(tenant, wanted, before, change)
+            rows = {record.key: records.dump(record) for record in written.records}
+            found = self._tenant(tenant)
+            self._add(found, written.leaves)
+            found.records.update(rows)
+            found.register += written.registers
+        return written.records
+
+    def register(self, tenant: str) -> tuple[int, list[Record]]:
+        with self._lock:
+            found = self._tenant(tenant, create=False)
+            rows = [found.records[key] for key in sorted(found.records)]
+            return found.register, [one for one in map(records.load, rows) if one.registered]
+
+    def register_version(self, tenant: str) -> int:
+        with self._lock:
+            return self._tenant(tenant, create=False).register
 
     def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:
         with self._lock:
@@ -299,6 +380,11 @@ class MemoryStore:
                     found.frontier.size, id_, type_, rules.parse_instant(at), leaf, found.frontier.edge()
                 )
             )
+
+
+def _check_register(found: _Tenant, register: int | None) -> None:
+    if register is not None and register != found.register:
+        raise RegisterChanged(f"the register has version {found.register} now, not {register}; decide again")
 
 
 def _after_fork() -> None:

@@ -49,7 +49,18 @@ _FIRST: Final = (
         PRIMARY KEY (tenant, key, at)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+_RECORDS: Final = (
+    # Governance records; `register` is the version of those that every decision reads.
+    "ALTER TABLE tenant ADD COLUMN register INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE record (
+        tenant INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, due INTEGER,
+        registered INTEGER NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (tenant, kind, id)) WITHOUT ROWID""",
+    "CREATE INDEX record_due ON record (tenant, kind, due) WHERE due IS NOT NULL",
+    "CREATE INDEX record_register ON record (tenant, kind, id) WHERE registered = 1",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RECORDS)
 """The statements of step 1, 2 and so on."""
 
 

@@ -17,7 +17,20 @@ from typing import Any, Protocol
 
 from agentguard.stepup.model import Approval, State
 
-__all__ = ["ApprovalChange", "Event", "EventRow", "Reservation", "Store", "StoredEvent", "Update"]
+__all__ = [
+    "ApprovalChange",
+    "Event",
+    "EventRow",
+    "Known",
+    "Record",
+    "RecordKey",
+    "RecordsChange",
+    "RecordsUpdate",
+    "Reservation",
+    "Store",
+    "StoredEvent",
+    "Update",
+]
 
 Event = Mapping[str, Any]
 """An event as `agentguard.ledger.events` builds it: plain JSON data with at least `v`, `id`, `type`, `at`."""
@@ -52,6 +65,49 @@ class ApprovalChange:
 
 Update = Callable[[Approval, dt.datetime], ApprovalChange | None]
 """A pure function from an approval and the store's time to a change; None changes nothing."""
+
+
+RecordKey = tuple[str, str]
+"""The kind and the id of a governance record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A governance record as a store keeps it: an exception, a grant, a flag, an agent and the like.
+
+    What `kind` and `state` mean, and what stands in `body` (plain JSON), is known in `agentguard.governance`
+    and not here. `due` is when somebody has to look at it next: its expiry, its review. A `registered` record
+    is part of the register, which every decision reads. `revision` is the store's: 1 when it is made, and
+    one more with each change.
+    """
+
+    kind: str
+    id: str
+    state: str
+    body: Mapping[str, Any]
+    due: dt.datetime | None = None
+    registered: bool = False
+    revision: int = 0
+
+    @property
+    def key(self) -> RecordKey:
+        """What it is found by."""
+        return self.kind, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsChange:
+    """What an update wants: records as they will be, and the events that say so, in one transaction."""
+
+    records: Sequence[Record]
+    events: Sequence[Event] = ()
+
+
+Known = Mapping[RecordKey, Record]
+"""Those of the wanted records that there are."""
+
+RecordsUpdate = Callable[[Known, dt.datetime], RecordsChange | None]
+"""A pure function from records and the store's time to a change; None changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +151,32 @@ class Store(Protocol):
         *,
         payloads: Mapping[str, Payload] | None = None,
         durable: bool = True,
+        register: int | None = None,
     ) -> None:
         """Append events and the erasable payloads they refer to.
+
+        `register` is the version of the register that a decision among them was made with.
 
         With `durable=False` and no payloads it waits for nothing, neither the disk nor a lock: the events are
         written with the next write of this store and within 20 ms at most, and this object's own reads see
         them at once. A process that is killed, or a machine that loses power, may lose them; it is for
         outcomes of calls whose decision is already durable, which then read as unknown.
+
+        Raises:
+            RegisterChanged: the register has another version than `register` now; nothing was appended.
         """
         ...
 
-    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+    def open_approval(
+        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+    ) -> Approval:
         """Insert, or return the one that exists for the same tenant, call id and digest.
 
         Code before a framework's interrupt runs again on resume, so opening twice is one opening: the events
         are appended only by the first. The same call id with another digest is another approval.
+
+        Raises:
+            RegisterChanged: the register has another version than `register`; nothing was opened.
         """
         ...
 
@@ -140,12 +207,21 @@ class Store(Protocol):
         """Read, compute and write under one write lock; returns the approval as it is afterwards."""
         ...
 
-    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+    def claim(
+        self,
+        tenant: str,
+        approval_id: str,
+        digest: str,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+    ) -> Approval:
         """Claim an approved call, once ever: state, digest, expiry and epoch checked in one statement.
 
         Raises:
             ClaimRefused: it is not approved, not this digest, expired, or from another epoch.
             NotFound: there is none with this id in this tenant.
+            RegisterChanged: the register has another version than `register`; nothing was claimed.
         """
         ...
 
@@ -173,8 +249,47 @@ class Store(Protocol):
         """Erase every payload of a subject; returns how many. The ledger stays valid."""
         ...
 
-    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        """The version of the register of exceptions and grants, and its records."""
+    def record(self, tenant: str, kind: str, id: str) -> Record:
+        """One governance record.
+
+        Raises:
+            NotFound: there is none of this kind and id in this tenant.
+        """
+        ...
+
+    def records(
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        states: Sequence[str] = (),
+        due_by: dt.datetime | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int | None = None,
+    ) -> list[Record]:
+        """Records of a kind by id, from after one; `due_by` gives those that are due then."""
+        ...
+
+    def change_records(
+        self, tenant: str, keys: Collection[RecordKey], update: RecordsUpdate
+    ) -> tuple[Record, ...]:
+        """Read these records, compute and write under one lock of the tenant; returns what was written.
+
+        Only records of `keys` can be written. Where one of them is or was registered the register gets its
+        next version, and a decision that was made with the one before can no longer be recorded.
+
+        Raises:
+            StoreError: the change is about another record, or not plain JSON.
+        """
+        ...
+
+    def register(self, tenant: str) -> tuple[int, Sequence[Record]]:
+        """The version of the register, and the registered records by kind and id."""
+        ...
+
+    def register_version(self, tenant: str) -> int:
+        """The version alone: cheap enough to be asked often."""
         ...
 
     def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:

@@ -16,11 +16,21 @@ from agentguard.canonical import encode
 from agentguard.errors import NotFound, StoreError, StoreUnavailable
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
-from agentguard.store import codec, rules
+from agentguard.store import codec, records, rules, sqlite_records
 from agentguard.store.clock import BEHIND_US, Clock, SystemClock, to_micros
 from agentguard.store.counters import reserve
 from agentguard.store.database import Database, Write
-from agentguard.store.protocol import Event, EventRow, Payload, Reservation, StoredEvent, Update
+from agentguard.store.protocol import (
+    Event,
+    EventRow,
+    Payload,
+    Record,
+    RecordKey,
+    RecordsUpdate,
+    Reservation,
+    StoredEvent,
+    Update,
+)
 from agentguard.store.soon import Soon
 from agentguard.store.sqlite_ledger import MAX_TAIL, SHIFT, SQLiteLedger
 from agentguard.store.sqlite_payloads import erase_payloads, find_payload, find_payloads
@@ -41,7 +51,8 @@ _ERASE_APPROVALS: Final = (
 )
 _STRAYS: Final = f"""
     SELECT (SELECT count(*) FROM event WHERE key >> {SHIFT} NOT IN (SELECT no FROM tenant))
-         + (SELECT count(*) FROM approval WHERE tenant NOT IN (SELECT no FROM tenant))"""
+         + (SELECT count(*) FROM approval WHERE tenant NOT IN (SELECT no FROM tenant))
+         + (SELECT count(*) FROM record WHERE tenant NOT IN (SELECT no FROM tenant))"""
 _CLAIM: Final = """
     UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
         version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
@@ -87,6 +98,7 @@ class SQLiteStore:
         *,
         payloads: Mapping[str, Payload] | None = None,
         durable: bool = True,
+        register: int | None = None,
     ) -> None:
         leaves = rules.leaves(tenant, events)
         if not durable and not payloads:
@@ -97,10 +109,15 @@ class SQLiteStore:
             return
         kept = list((payloads or {}).items())
         beside = kept.pop() if leaves and len(kept) == 1 else None
-        if len(leaves) == 1 and not kept and self._ledger.append_one(tenant, leaves[0], beside, durable):
+        if (
+            len(leaves) == 1
+            and not kept
+            and self._ledger.append_one(tenant, leaves[0], beside, durable, register)
+        ):
             return
         with self._writing(durable) as db:
             tree = self._ledger.add(db, tenant, leaves, beside)
+            sqlite_records.check_register(db, tree.no, register)
             for key, payload in kept:
                 db.execute(
                     "INSERT OR IGNORE INTO payload VALUES (?, ?, ?, ?)",
@@ -109,7 +126,9 @@ class SQLiteStore:
             if tree.frontier.size - tree.promised >= MAX_TAIL - 1:
                 self._ledger.promise(db, tree)
 
-    def open_approval(self, approval: Approval, events: Sequence[Event]) -> Approval:
+    def open_approval(
+        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+    ) -> Approval:
         rules.check_opening(approval, self.now())
         leaves = rules.leaves(approval.tenant, events)
         with self._writing() as db:
@@ -121,6 +140,7 @@ class SQLiteStore:
             )
             if found is not None:
                 return codec.load(approval.tenant, found)
+            sqlite_records.check_register(db, tree.no, register)
             epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
             approval = replace(approval, epoch=epoch, last_event=rules.last_event(approval, events))
             record = codec.dump(approval)
@@ -178,11 +198,20 @@ class SQLiteStore:
             db.execute(_UPDATE_APPROVAL, {**values, "tenant": tree.no, "id": approval_id, "version": version})
         return change.approval
 
-    def claim(self, tenant: str, approval_id: str, digest: str, events: Sequence[Event]) -> Approval:
+    def claim(
+        self,
+        tenant: str,
+        approval_id: str,
+        digest: str,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+    ) -> Approval:
         now = self.now()
         rules.leaves(tenant, events)
         with self._writing() as db:
             tree = self._ledger.tree(db, tenant)
+            sqlite_records.check_register(db, tree.no, register)
             claim = {
                 "tenant": tree.no,
                 "id": approval_id,
@@ -255,8 +284,64 @@ class SQLiteStore:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return erased
 
-    def register(self, tenant: str) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        return 0, ()
+    def record(self, tenant: str, kind: str, id: str) -> Record:
+        with self._database.read as db:
+            number = self._ledger.number(db, tenant)
+            found = {} if number is None else sqlite_records.find(db, number, [(kind, id)])
+        if not found:
+            raise NotFound(f"there is no {kind} `{id}`")
+        return found[kind, id]
+
+    def records(
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        states: Sequence[str] = (),
+        due_by: dt.datetime | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int | None = None,
+    ) -> list[Record]:
+        with self._database.read as db:
+            number = self._ledger.number(db, tenant)
+            if number is None:
+                return []
+            return sqlite_records.query(
+                db, number, kind, states=states, due_by=due_by, prefix=prefix, after=after, limit=limit
+            )
+
+    def change_records(
+        self, tenant: str, keys: Collection[RecordKey], update: RecordsUpdate
+    ) -> tuple[Record, ...]:
+        wanted = records.check_keys(keys)
+        with self._writing() as db:
+            number = self._ledger.number(db, tenant)
+            before = {} if number is None else sqlite_records.find(db, number, wanted)
+            change = update(before, self.now())
+            if change is None:
+                return ()
+            written = records.written(tenant, wanted, before, change)
+            tree = self._ledger.add(db, tenant, written.leaves)
+            self._ledger.promise(db, tree)
+            sqlite_records.save(db, tree.no, written.records)
+            if written.registers:
+                sqlite_records.next_register(db, tree.no)
+        return written.records
+
+    def register(self, tenant: str) -> tuple[int, list[Record]]:
+        with self._database.read as db:
+            db.execute("BEGIN")  # one state of the file for both
+            try:
+                number = self._ledger.number(db, tenant)
+                found = [] if number is None else sqlite_records.find_registered(db, number)
+                return sqlite_records.register_version(db, tenant), found
+            finally:
+                db.execute("COMMIT")
+
+    def register_version(self, tenant: str) -> int:
+        with self._database.read as db:
+            return sqlite_records.register_version(db, tenant)
 
     def changes_since(self, tenant: str, version: int) -> tuple[int, frozenset[str]]:
         with self._database.read as db:

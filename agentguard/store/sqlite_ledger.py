@@ -23,6 +23,7 @@ from agentguard.store import rules
 from agentguard.store.database import Database
 from agentguard.store.protocol import EventRow, Payload, StoredEvent
 from agentguard.store.soon import Soon
+from agentguard.store.sqlite_records import check_register
 
 __all__ = ["MAX_TAIL", "SHIFT", "SQLiteLedger", "Tree"]
 
@@ -36,6 +37,11 @@ _CHUNK: Final = 1000
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT: Final = f"INSERT INTO event VALUES {_ROW}"
 _INSERTS: Final = tuple(f"INSERT INTO event VALUES {', '.join([_ROW] * count)}" for count in range(5))
+_CHECKED: Final = tuple(
+    f"INSERT INTO event SELECT * FROM (VALUES {', '.join([_ROW] * max(1, count))})"
+    " WHERE (SELECT register FROM tenant WHERE no = ?) = ?"
+    for count in range(5)
+)
 _NOTHING: Final = (None, None, None)
 _BATCH: Final = 256
 _PROMISE: Final = "UPDATE tenant SET size = ?, peaks = ?, root = ? WHERE no = ? AND size < ?"
@@ -70,9 +76,18 @@ class SQLiteLedger:
         database.on_commit = self._committed
 
     def append_one(
-        self, tenant: str, leaf: rules.Leaf, beside: tuple[str, Payload] | None, durable: bool
+        self,
+        tenant: str,
+        leaf: rules.Leaf,
+        beside: tuple[str, Payload] | None,
+        durable: bool,
+        register: int | None,
     ) -> bool:
-        """One event and its payload, with what waits for it, in one statement; False when it needs more."""
+        """One event and its payload, with what waits for it, in one statement; False when it needs more.
+
+        Raises:
+            RegisterChanged: the register has another version than `register`.
+        """
         with self._database.read as db:
             tree = self._trees.get(tenant)
             owner, waiting = self.soon.first(len(_INSERTS)) if self.soon else (tenant, [])
@@ -89,8 +104,14 @@ class SQLiteLedger:
             self._database.set_full(db, durable)
             if waiting:
                 self._taking = rows[0][0], count - 1
+            values: list[object] = [value for row in rows for value in row]
             try:
-                db.execute(_INSERTS[count], [value for row in rows for value in row])
+                if register is None:
+                    db.execute(_INSERTS[count], values)
+                elif db.execute(_CHECKED[count], (*values, tree.no, register)).rowcount == 0:
+                    self._taking = None
+                    check_register(db, tree.no, register)  # says which it is
+                    return False
             except sqlite3.IntegrityError:
                 return False
             self._committed()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from agentguard.ledger.verify import verify
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.store.protocol import ApprovalChange, Payload, Reservation, Store
+from tests.store.record_conformance import RecordConformance
 from tests.store.support import (
     DIGEST,
     START,
@@ -42,21 +42,11 @@ from tests.store.support import (
 OTHER = "sha256:" + "9" * 64
 
 
-class StoreConformance:
+class StoreConformance(RecordConformance):
     """The behaviour of `agentguard.store.protocol.Store`."""
 
     def open(self, clock: FakeClock) -> Store:
         raise NotImplementedError
-
-    @pytest.fixture
-    def clock(self) -> FakeClock:
-        return FakeClock()
-
-    @pytest.fixture
-    def store(self, clock: FakeClock) -> Iterator[Store]:
-        store = self.open(clock)
-        yield store
-        store.close()
 
     # Events
 
