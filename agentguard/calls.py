@@ -34,8 +34,9 @@ class Call:
     tool's definition as it is now. `fresh` says that the guard itself made the call id, for this one
     decision. `approved` is told of the approval before it is claimed.
 
-    Set by the flow: `asked` is the digest of the arguments as they came, `decided` the request as it was
-    decided on, `limited` says that a counter was used up, and `ran` that the tool was started.
+    Set by the flow: `register` is the version of the register that it is decided with, `asked` the digest of
+    the arguments as they came, `decided` the request as it was decided on, `limited` says that a counter was
+    used up, and `ran` that the tool was started.
     """
 
     tool: Tool
@@ -48,6 +49,7 @@ class Call:
     streams: bool = False
     digest: str = ""
     fresh: bool = False
+    register: int = 0
     asked: str = ""
     decided: ContextRequest | None = None
     limited: bool = False

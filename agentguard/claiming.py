@@ -10,18 +10,18 @@ import datetime as dt
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentguard.asking import from_policy, known_today
 from agentguard.call import ContextRequest, binding_digest
 from agentguard.calls import Call, consult, fetch
 from agentguard.canonical import Frozen, freeze
 from agentguard.decision import Approve, Decision, Effect, SetArgument, plain
-from agentguard.errors import AgentGuardError, ClaimRefused, Remedy, ToolCallDenied
+from agentguard.errors import AgentGuardError, ClaimRefused, RegisterChanged, Remedy, ToolCallDenied
 from agentguard.flow import check_obligations, decide, take
 from agentguard.ids import uuid7
 from agentguard.ledger import approvals as written
-from agentguard.operations import Change, Claim, Flow, Load, Operation, Record, Vet
+from agentguard.operations import Change, Claim, Flow, Load, Operation, Record, Refresh, Vet
 from agentguard.paths import assign
 from agentguard.recording import happened, quietly
 from agentguard.refusing import refuse, thaw, unrecorded
@@ -46,8 +46,22 @@ class Lost:
     approval: Approval
 
 
+_ROUNDS: Final = 8
+
+
 def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
     """Decide again, claim, run, settle; `Lost` when somebody else was first."""
+    for _ in range(_ROUNDS):
+        try:
+            return (yield from _claim(guard, call, approval, request, final))
+        except RegisterChanged:
+            assert not call.ran
+            yield Refresh()
+    reason = "exceptions, grants or agents change faster than this call can be claimed"
+    yield from refuse(guard, call, request, "register", reason, "ask_operator", final)
+
+
+def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
     if guard.closed:
         yield from refuse(guard, call, request, "closed", "the guard was closed", "ask_operator", final)
     if call.session is not None and call.session.closed:
@@ -56,7 +70,7 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
         yield from refuse(guard, call, request, "identity", ended, "with_approval", final)
     if call.approved is not None:
         call.approved(approval)
-    snapshot = guard.snapshot
+    snapshot, call.register = guard.in_force.pair
     today = _today(guard, call)
     request = replace(request, tool_digest=today, supplied=from_policy(request))
     request = replace(request, now=guard.now(), **known_today(guard, call, final))
@@ -116,10 +130,10 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
         **beside.named,
     )
     events.append(written.claimed(approval, id=uuid7(), at=at, decision_id=decision_id))
-    claim = Claim(approval.id, approval.digest, events)
+    claim = Claim(approval.id, approval.digest, events, call.register)
     try:
         claimed: Approval = yield claim
-    except GeneratorExit:
+    except (GeneratorExit, RegisterChanged):
         raise
     except ClaimRefused as refused:
         current: Approval = yield Load(approval.id)

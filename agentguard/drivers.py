@@ -27,6 +27,7 @@ from agentguard.operations import (
     Open,
     Operation,
     Record,
+    Refresh,
     Run,
     Take,
     Vet,
@@ -82,7 +83,7 @@ def perform(guard: Guard, op: Operation) -> Any:
     store, tenant = guard.store, guard.tenant
     match op:
         case Record():
-            store.append(tenant, op.events, payloads=op.payloads, durable=op.durable)
+            store.append(tenant, op.events, payloads=op.payloads, durable=op.durable, register=op.register)
             op.done = True
             return None
         case Buffer():
@@ -92,11 +93,11 @@ def perform(guard: Guard, op: Operation) -> Any:
         case Open():
             if op.payloads:
                 store.append(tenant, (), payloads=op.payloads)
-            found = store.open_approval(op.approval, op.events)
+            found = store.open_approval(op.approval, op.events, register=op.register)
             op.done = True
             return found
         case Claim():
-            claimed = store.claim(tenant, op.approval_id, op.digest, op.events)
+            claimed = store.claim(tenant, op.approval_id, op.digest, op.events, register=op.register)
             op.done = True
             return claimed
         case Change():
@@ -107,6 +108,9 @@ def perform(guard: Guard, op: Operation) -> Any:
             full = store.reserve(tenant, op.reservations)
             op.done = True
             return full
+        case Refresh():
+            guard.in_force.refresh()
+            return None
         case Load():
             return store.approval(tenant, op.approval_id)
         case Vet():

@@ -28,8 +28,8 @@ from agentguard.decision import (
     SetArgument,
     plain,
 )
-from agentguard.errors import ArgumentsError
-from agentguard.operations import Flow, Operation, Take
+from agentguard.errors import ArgumentsError, RegisterChanged
+from agentguard.operations import Flow, Operation, Refresh, Take
 from agentguard.paths import assign
 from agentguard.recording import told
 from agentguard.refusing import broken, deny, problem_text, refuse, unrecorded
@@ -99,12 +99,33 @@ def _path(guard: Guard, call: Call) -> Flow:
         reason = "this exact call was denied several times already, so nobody is asked again"
         yield from refuse(guard, call, request, "breaker", reason, "never", frozen)
     session.count(call.call_id)
-    snapshot = guard.snapshot
+    force = guard.in_force
+    if guard.record == "batched" and tool.read_only and not force.fresh:
+        yield Refresh()
+    snapshot, call.register = force.pair
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:
         request = yield from consult(guard, request)
     call.decided = request
+    for _ in range(_ROUNDS):
+        try:
+            return (yield from _decided(guard, call, snapshot, request, frozen))
+        except RegisterChanged:
+            # An exception, a grant or an agent changed. INVARIANT: a write raised it, before `Run`.
+            assert not call.ran
+        yield Refresh()
+        snapshot, call.register = force.pair
+    reason = "exceptions, grants or agents change faster than this call can be recorded"
+    yield from refuse(guard, call, request, "register", reason, "ask_operator", frozen)
+
+
+def _decided(guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, frozen: Frozen) -> Flow:
+    """Decide with what is in force now, and do what the decision asks for.
+
+    Raises:
+        RegisterChanged: it is no longer in force; nothing was recorded.
+    """
     try:
         decision = snapshot.decide(request)
         if type(decision) is not Decision or type(decision.effect) is not Effect:

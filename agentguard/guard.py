@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-import threading
 import types
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,12 +16,12 @@ from agentguard.calls import Call
 from agentguard.canonical import freeze
 from agentguard.decorate import check_function, guarded
 from agentguard.drivers import active, drive_sync, lending
-from agentguard.errors import ArgumentsError, ConfigurationError, PolicyError
+from agentguard.errors import ArgumentsError, ConfigurationError
 from agentguard.flow import call_flow
 from agentguard.ids import uuid7
-from agentguard.ledger import events
+from agentguard.inforce import InForce
 from agentguard.ledger.keys import args_hmac, ledger_key
-from agentguard.ledger.lookback import has_run, newest_bundle
+from agentguard.ledger.lookback import has_run
 from agentguard.operations import Flow
 from agentguard.recorder import Recorder
 from agentguard.registry import Registry
@@ -122,7 +120,6 @@ class Guard:
             paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
             refuse_writable(paths)
             snapshot = Snapshot.load(paths)
-        self._snapshot = snapshot
         self.engines: Final = tuple(engines)
         if self.engines:
             from agentguard.engines.model import check_engines
@@ -146,7 +143,7 @@ class Guard:
         self.now: Final = self.store.now
         self.waiter: Final = ApprovalWaiter(self.store)
         self.recorder: Final = Recorder(self.store, tenant, self.now)
-        self._non_waivable = _non_waivable(self._snapshot)
+        self.in_force: Final = InForce(snapshot, self.store, tenant, self.now)
         self.closed = False
         self._watches: list[PolicyWatch] = []
         self._forked()
@@ -154,8 +151,7 @@ class Guard:
         try:
             self._key = ledger_key(self.store.url)
             self.memory: Final = Remembering(self.hmac) if replayable else None
-            self.check_version(self._snapshot)
-            self.store.append(tenant, (self._loaded(None),))
+            self.in_force.begin()
         except BaseException:
             self.closed = True
             if self._own_store:
@@ -182,8 +178,8 @@ class Guard:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The policies in force; one decision sees one snapshot."""
-        return self._snapshot
+        """The policies in force, with the register as it was last read; one decision sees one snapshot."""
+        return self.in_force.pair[0]
 
     def swap(self, snapshot: Snapshot) -> None:
         """Put another snapshot in force, from the next decision on; recorded before it counts.
@@ -191,25 +187,7 @@ class Guard:
         Raises:
             PolicyError: it is an older signed bundle than one that was in force.
         """
-        with self._swapping:  # two at once could leave the older one in force
-            self.check_version(snapshot)
-            event = self._loaded(snapshot)
-            self.store.append(self.tenant, (event,))
-            self._non_waivable = _non_waivable(snapshot)
-            self._snapshot = snapshot
-
-    def _loaded(self, new: Snapshot | None) -> events.Event:
-        snapshot = new if new is not None else self._snapshot
-        return events.policy_loaded(
-            id=uuid7(),
-            tenant=self.tenant,
-            at=self.now(),
-            snapshot=snapshot.digest,
-            rules=len(snapshot.rules),
-            sources={},
-            previous=self._snapshot.digest if new is not None else None,
-            bundle=None if snapshot.signed is None else dataclasses.asdict(snapshot.signed),
-        )
+        self.in_force.swap(snapshot)
 
     def check_version(self, snapshot: Snapshot) -> None:
         """Refuse a signed bundle that is older than one that was in force here: the ledger remembers.
@@ -217,16 +195,7 @@ class Guard:
         Raises:
             PolicyError: it is older, or another one of the same version.
         """
-        signed = snapshot.signed
-        if signed is None:
-            return
-        version, found = newest_bundle(self.store, self.tenant)
-        if signed.version < version or (signed.version == version and signed.digest != found):
-            raise PolicyError(
-                f"the bundle has version {signed.version}, and version {version} was in force already"
-                + ("" if signed.version < version else " with other policies")
-                + "; sign a higher one"
-            )
+        self.in_force.check_version(snapshot)
 
     def watch(
         self,
@@ -261,7 +230,7 @@ class Guard:
 
     def non_waivable(self, rule: str) -> bool:
         """Whether no exception can ever waive this rule (`policy/rule`)."""
-        return rule in self._non_waivable
+        return self.in_force.non_waivable(rule)
 
     # -- tools
 
@@ -361,7 +330,7 @@ class Guard:
 
     def unknown_tools(self) -> list[str]:
         """Exact tool names that a policy or an engine speaks of and nobody registered."""
-        named = [*[rule.tools for rule in self._snapshot.rules], *[engine.tools for engine in self.engines]]
+        named = [*[rule.tools for rule in self.snapshot.rules], *[engine.tools for engine in self.engines]]
         return self.registry.missing(
             pattern for patterns in named for pattern in patterns if not pattern.endswith("*")
         )
@@ -683,7 +652,7 @@ class Guard:
         """Threads that this process has; a forked child has none of its parent's."""
         for watch in self._watches:
             watch.start()
-        self._swapping = threading.Lock()
+        self.in_force.forked()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:
@@ -703,10 +672,6 @@ class Guard:
 
 def _nameable(call_id: object) -> bool:
     return isinstance(call_id, str) and 0 < len(call_id) <= 256 and call_id.isprintable()
-
-
-def _non_waivable(snapshot: Snapshot) -> frozenset[str]:
-    return frozenset(rule.name for rule in snapshot.rules if rule.non_waivable)
 
 
 def _after_fork() -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "Open",
     "Operation",
     "Record",
+    "Refresh",
     "Run",
     "Take",
     "Vet",
@@ -59,12 +60,22 @@ class Consult:
 
 
 @dataclass(slots=True)
+class Refresh:
+    """Look whether the register of exceptions, grants and agents is another one, and take it in."""
+
+
+@dataclass(slots=True)
 class Record:
-    """Append events before anything else happens; `durable=False` for outcomes."""
+    """Append events before anything else happens; `durable=False` for outcomes.
+
+    `register` is the version of the register that a decision among them was made with: where the store has
+    another one, this raises `RegisterChanged`.
+    """
 
     events: Sequence[Event]
     payloads: Mapping[str, Payload] = field(default_factory=dict)
     durable: bool = True
+    register: int | None = None
     done: bool = False
 
 
@@ -88,6 +99,7 @@ class Open:
     approval: Approval
     events: Sequence[Event]
     payloads: Mapping[str, Payload]
+    register: int | None = None
     done: bool = False
 
 
@@ -135,6 +147,7 @@ class Claim:
     approval_id: str
     digest: str
     events: Sequence[Event]
+    register: int | None = None
     done: bool = False
 
 
@@ -157,7 +170,20 @@ class Run:
 
 
 Operation = (
-    Fetch | Consult | Record | Buffer | Open | Notify | Wait | Load | Vet | Change | Claim | Take | Run
+    Fetch
+    | Consult
+    | Refresh
+    | Record
+    | Buffer
+    | Open
+    | Notify
+    | Wait
+    | Load
+    | Vet
+    | Change
+    | Claim
+    | Take
+    | Run
 )
 
 Flow = Generator[Operation, Any, Any]

@@ -15,6 +15,7 @@ from agentguard.errors import (
     ArgumentsError,
     InvalidArguments,
     OutcomeUnknown,
+    RegisterChanged,
     Remedy,
     StoreError,
     ToolCallDenied,
@@ -55,15 +56,16 @@ def deny(
     hmac = guard.hmac(frozen.canonical)
     beside = remembered(guard, call, decision)
     written = happened(guard, request, decision, str(decision_id), hmac, runs=False, **beside.named)
-    if call.session is not None:
-        call.session.denied(call.tool.name, digest_of(call, frozen))
+    kept = {**payloads(guard, request, (hmac, frozen)), **beside.payloads}
     try:
-        yield Record(written, {**payloads(guard, request, (hmac, frozen)), **beside.payloads})
-    except GeneratorExit:
+        yield Record(written, kept, register=call.register)
+    except (GeneratorExit, RegisterChanged):
         raise
     except Exception as error:
         log.error("a denial could not be recorded: %s", told(error))
         decision_id = None
+    if call.session is not None:
+        call.session.denied(call.tool.name, digest_of(call, frozen))
     raise denial(guard, call.tool.name, decision, decision_id)
 
 

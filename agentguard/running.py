@@ -14,7 +14,7 @@ from agentguard.call import ContextRequest
 from agentguard.calls import Call
 from agentguard.canonical import Frozen
 from agentguard.decision import Decision, RedactResult
-from agentguard.errors import AgentGuardError, ToolFailed
+from agentguard.errors import AgentGuardError, RegisterChanged, ToolFailed
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.operations import Batch, Buffer, Closed, Failed, Flow, Operation, Record, Run
@@ -57,7 +57,8 @@ def record_and_run(
         return written, {**kept, **beside.payloads} if beside.payloads else kept
 
     batched = guard.record == "batched" and call.tool.read_only and not decision.obligations
-    record: Buffer | Record = Buffer(decided) if batched else Record(*decided())
+    record: Buffer | Record
+    record = Buffer(decided) if batched else Record(*decided(), register=call.register)
 
     def settle(status: events.Status, started: int, error: str | None) -> Operation:
         at, duration = guard.now(), (time.perf_counter_ns() - started) // 1000
@@ -81,7 +82,7 @@ def record_and_run(
     started = time.perf_counter_ns()
     try:
         yield record
-    except GeneratorExit:
+    except (GeneratorExit, RegisterChanged):
         raise
     except Exception as error:
         yield from unrecorded(call, error)

@@ -12,7 +12,7 @@ from agentguard.calls import Call, digest_of
 from agentguard.canonical import Frozen
 from agentguard.claiming import Lost, claim, refuse_approval
 from agentguard.decision import Decision
-from agentguard.errors import ApprovalPending, OutcomeUnknown, Remedy, ToolCallDenied
+from agentguard.errors import ApprovalPending, OutcomeUnknown, RegisterChanged, Remedy, ToolCallDenied
 from agentguard.ids import uuid7
 from agentguard.operations import Change, Failed, Flow, Load, Notify, Open, Record, Wait, WouldBlock
 from agentguard.recording import happened, payloads, quietly
@@ -70,16 +70,18 @@ def step_up(
     kept = {**payloads(guard, request, (came, frozen), (hmac, final)), **beside.payloads}
     if unanswerable is not None:
         try:
-            yield Record(events, kept)
+            yield Record(events, kept, register=call.register)
+        except RegisterChanged:
+            raise
         except Exception as error:
             yield from unrecorded(call, error)
         refuse_approval(call, approve, unanswerable, "ask_operator", decision, decision_id)
     asked = question(guard, call, request, decision, approve, final, hmac, decision_id)
     change = machine.opened(asked, request.now)
-    open_ = Open(change.approval, (*events, *change.events), kept)
+    open_ = Open(change.approval, (*events, *change.events), kept, call.register)
     try:
         approval: Approval = yield open_
-    except GeneratorExit:
+    except (GeneratorExit, RegisterChanged):
         raise
     except Exception as error:
         yield from unrecorded(call, error)

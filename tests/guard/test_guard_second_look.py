@@ -187,7 +187,7 @@ def test_two_sets_that_are_swapped_at_once_leave_the_newer_in_force_T40() -> Non
 
     with make_guard(snapshot=version(1)) as guard:
         checked, go = threading.Event(), threading.Event()
-        real = guard.check_version
+        real = guard.in_force.check_version
 
         def slow(snapshot: Any) -> None:
             real(snapshot)
@@ -195,7 +195,7 @@ def test_two_sets_that_are_swapped_at_once_leave_the_newer_in_force_T40() -> Non
                 checked.set()
                 go.wait(10)
 
-        guard.check_version = slow  # type: ignore[method-assign]
+        guard.in_force.check_version = slow  # type: ignore[method-assign]
         older = threading.Thread(target=guard.swap, args=(version(2),))
         older.start()
         assert checked.wait(10)
@@ -221,10 +221,10 @@ def test_what_is_written_is_never_written_on_the_event_loop(tmp_path: Path) -> N
         threads: dict[str, set[str]] = {"waits": set(), "writes": set()}
         real = guard.store.append
 
-        def append(*args: Any, payloads: Any = None, durable: bool = True) -> None:
+        def append(*args: Any, payloads: Any = None, durable: bool = True, **more: Any) -> None:
             kind = "writes" if durable or payloads else "waits"
             threads[kind].add(threading.current_thread().name)
-            real(*args, payloads=payloads, durable=durable)
+            real(*args, payloads=payloads, durable=durable, **more)
 
         guard.store.append = append  # type: ignore[method-assign]
         guard.memory._known.clear()  # type: ignore[union-attr]
