@@ -1,5 +1,7 @@
 """The key under which arguments are digested in the ledger, and the digest itself.
 
+A PostgreSQL store has no file beside it, so there the variable has to be set.
+
 The key makes an argument's digest worthless to whoever has only the ledger: short values cannot be guessed
 back. It comes from `AGENTGUARD_LEDGER_KEY` (base64url or hexadecimal, at least 32 bytes) or from a file
 beside the store, `<store>.key`, that only the operator may read. Destroying it makes every digest of the
@@ -42,6 +44,11 @@ def ledger_key(url: str, *, environ: Mapping[str, str] | None = None) -> bytes:
     given = (os.environ if environ is None else environ).get(VARIABLE)
     if given:
         return parse_key(given, f"`{VARIABLE}`")
+    if url.startswith("postgresql://"):
+        raise ConfigurationError(
+            f"a PostgreSQL store has no file beside it for the ledger's key; set `{VARIABLE}`, the same for "
+            "every process (`openssl rand -hex 32` makes one)"
+        )
     if not url.startswith("sqlite:///"):
         return os.urandom(KEY_BYTES)
     path = Path(url.removeprefix("sqlite:///") + ".key")

@@ -1,9 +1,9 @@
 """Waiting for people: one listener per process for every approval that somebody waits for.
 
 The listener is one thread that lives while anybody waits. Each tick it asks the store once per tenant what
-changed and hands out what was decided. A vote cast in this process wakes it at once (`wake`); one from
-another process is seen at the next tick. At an approval's expiry the listener records it in the store: no
-answer in time is a durable denial.
+changed and hands out what was decided. A vote cast in this process wakes it at once (`wake`), one from
+another process where the store hints at changes (`Store.listen`); otherwise it is seen at the next tick. At
+an approval's expiry the listener records it in the store: no answer in time is a durable denial.
 
 Waiting tasks and threads hold a small entry each and never touch the store themselves, so an event loop is
 not blocked and several loops and threads may wait through one `ApprovalWaiter`.
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ApprovalWaiter", "wake"]
 
+TICK_S: Final = 0.1
+HINTED_TICK_S: Final = 1.0
+
 _waiters: Final[weakref.WeakSet[ApprovalWaiter]] = weakref.WeakSet()
 
 Result = Approval | BaseException
@@ -57,11 +60,15 @@ class _Entry:
 
 
 class ApprovalWaiter:
-    """Waits for approvals of one store; `tick` is in seconds."""
+    """Waits for approvals of one store.
 
-    def __init__(self, store: Store, *, tick: float = 0.1) -> None:
+    `tick` is in seconds: by default 0.1, and 1 where the store hints at changes.
+    """
+
+    def __init__(self, store: Store, *, tick: float | None = None) -> None:
         self._store = store
-        self._tick = tick
+        self._wanted = tick
+        self._tick = TICK_S if tick is None else tick
         self._reset()
         _waiters.add(self)
 
@@ -170,6 +177,17 @@ class ApprovalWaiter:
         return removed
 
     def _listen(self) -> None:
+        def wake() -> None:  # one of its own: the next listener's is another
+            self.wake()
+
+        if self._store.listen(wake) and self._wanted is None:
+            self._tick = HINTED_TICK_S
+        try:
+            self._work()
+        finally:
+            self._store.unlisten(wake)
+
+    def _work(self) -> None:
         due = time.monotonic() + self._tick
         while True:
             with self._condition:
@@ -192,6 +210,9 @@ class ApprovalWaiter:
                 tenants = list(self._watched)
             try:
                 self._look(tenants, arrived, poll)
+                if self._deadlines:
+                    left = (self._deadlines[0][0] - self._store.now()).total_seconds()
+                    due = min(due, time.monotonic() + max(0.0, left))
             except Exception as error:
                 self._fail(error)
 

@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -301,6 +301,12 @@ class MemoryStore:
             if found.version <= version:
                 return found.version, frozenset()
             return found.version, frozenset(name for name, at in found.versions.items() if at > version)
+
+    def listen(self, wake: Callable[[], None]) -> bool:
+        return False
+
+    def unlisten(self, wake: Callable[[], None]) -> None:
+        pass
 
     def events(
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()

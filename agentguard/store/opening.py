@@ -24,9 +24,10 @@ def open_store(
     """Open a store.
 
     `memory:` lives and dies with this process. `sqlite:///file.db` is relative to the working directory,
-    `sqlite:////var/lib/file.db` absolute. `clock` replaces the system's time (UTC) in tests. With
-    `create=False` a file that is not there is an error. `timeout_s` bounds, in seconds, every wait for
-    another thread or process.
+    `sqlite:////var/lib/file.db` absolute. `postgresql://user@host/database` takes every parameter of libpq's,
+    and `agentguard_schema=name` for other tables than those of the schema `agentguard`. `clock` replaces the
+    store's time (UTC) in tests. With `create=False` a store that is not there is an error. `timeout_s`
+    bounds, in seconds, every wait for another thread or process.
 
     Raises:
         ConfigurationError: the URL names no store.
@@ -41,6 +42,17 @@ def open_store(
         from agentguard.store.sqlite import SQLiteStore
 
         return SQLiteStore(url.removeprefix("sqlite:///"), clock=clock, create=create, timeout_s=timeout_s)
+    if url.startswith(("postgresql://", "postgres://")):
+        try:
+            from agentguard.store.postgres import PostgresStore
+        except ImportError as error:
+            raise ConfigurationError(
+                f"a PostgreSQL store needs {error.name}: pip install 'agentguard[postgres]'"
+            ) from error
+
+        return PostgresStore(url, clock=clock, create=create, timeout_s=timeout_s)
+    shown = url.rpartition("@")[2]
     raise ConfigurationError(
-        f"`{url[:80]}` names no store; use `sqlite:///file.db`, `sqlite:////absolute/file.db` or `memory:`"
+        f"`{shown[:80]}` names no store; use `sqlite:///file.db`, `sqlite:////absolute/file.db`, "
+        "`postgresql://user@host/database` or `memory:`"
     )

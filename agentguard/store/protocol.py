@@ -296,6 +296,17 @@ class Store(Protocol):
         """A cheap poll: the newest version, and the ids of the approvals that changed after `version`."""
         ...
 
+    def listen(self, wake: Callable[[], None]) -> bool:
+        """Call `wake`, from any thread, soon after an approval changes in any process; whether that works.
+
+        It is a hint: one may be lost, and more may come than there are changes. `changes_since` is the truth.
+        """
+        ...
+
+    def unlisten(self, wake: Callable[[], None]) -> None:
+        """Call it no more."""
+        ...
+
     def events(
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()
     ) -> Iterator[StoredEvent]:

@@ -96,6 +96,22 @@ class Soon:
         for _ in range(count):
             self._waiting.popleft()
 
+    def take(self, tenant: str, limit: int) -> list[Leaf]:
+        """The same, if they are this tenant's, and drop them: whoever takes writes them or puts them back."""
+        with self._lock:
+            owner, found = self.first(limit)
+            if owner != tenant:
+                return []
+            self.drop(len(found))
+            return found
+
+    def put_back(self, tenant: str, leaves: Sequence[Leaf]) -> None:
+        """What was taken could not be written, or nobody knows."""
+        with self._lock:
+            self._waiting.extendleft([(tenant, leaf) for leaf in reversed(leaves)])
+        if not self._armed:
+            self._arm()
+
     def stop(self) -> None:
         """Give up what could not be written: the store is closed."""
         if self._waiting:

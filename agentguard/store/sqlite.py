@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -354,6 +354,12 @@ class SQLiteStore:
                 "SELECT id FROM approval WHERE tenant = ? AND version > ?", (found[0], version)
             ).fetchall()
         return found[1], frozenset(row[0] for row in ids)
+
+    def listen(self, wake: Callable[[], None]) -> bool:
+        return False
+
+    def unlisten(self, wake: Callable[[], None]) -> None:
+        pass
 
     def events(
         self, tenant: str, *, after: int = 0, limit: int | None = None, types: Sequence[str] = ()

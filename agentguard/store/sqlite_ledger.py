@@ -12,7 +12,6 @@ stands after the head is nevertheless bound to all before it by its own `edge`.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -271,7 +270,9 @@ class SQLiteLedger:
                     f"{sql} ORDER BY key LIMIT ?", (last, base + (1 << SHIFT), *types, chunk)
                 ).fetchall()
             for key, id_, type_, at, leaf, edge in rows:
-                yield StoredEvent(key - base, str(id_), str(type_), _instant(at), _bytes(leaf), _bytes(edge))
+                yield StoredEvent(
+                    key - base, str(id_), str(type_), rules.damaged_instant(at), _bytes(leaf), _bytes(edge)
+                )
             if len(rows) < chunk:
                 return
             last = rows[-1][0]
@@ -336,11 +337,3 @@ def _head(size: int, peaks: bytes, root: bytes) -> Frontier | None:
 def _bytes(value: object) -> bytes:
     """What stands in a column of bytes; something else there was put there by somebody."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "backslashreplace")
-
-
-def _instant(value: object) -> dt.datetime:
-    """A time as it was written; a damaged one is no time that any leaf says, so that verifying names it."""
-    try:
-        return rules.parse_instant(str(value))
-    except StoreUnavailable:
-        return dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -640,7 +640,7 @@ def test_misspelt_options_are_errors_T48() -> None:
     """Of a guard, a tool, its facts and a session."""
     options: list[Any] = [
         {"tool_facts": {"t": {"fact": {"writes": True}}}}, {"tool_facts": {"t": {"facts": {"wirtes": True}}}},
-        {"record": "befor"}, {"pause": "wit"}, {"snapshot": None}, {"policies": "x"}, {"store": "postgres://x"},
+        {"record": "befor"}, {"pause": "wit"}, {"snapshot": None}, {"policies": "x"}, {"store": "mysql://x"},
     ]  # fmt: skip
     for changes in options:
         with pytest.raises(ConfigurationError):
