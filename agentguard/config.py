@@ -100,6 +100,9 @@ class ConfigDocument(_Model):
     record: Literal["before", "batched"] = "before"
     pause: Literal["wait", "raise"] = "wait"
     strict: bool = False
+    max_pending: int | None = Field(
+        default=100, ge=1, description="questions of one agent that may wait under one rule"
+    )
     replayable: bool = False
     engines: list[EngineEntry] = []
     bundle: Text | None = Field(default=None, description="the signed bundle that runs instead of `policies`")
@@ -138,6 +141,7 @@ class Config:
     record: Literal["before", "batched"] = "before"
     pause: Literal["wait", "raise"] = "wait"
     strict: bool = False
+    max_pending: int | None = 100
     replayable: bool = False
     engines: tuple[EngineEntry, ...] = ()
     bundle: Path | None = None
@@ -247,6 +251,7 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "record": config.record,
         "pause": config.pause,
         "strict": config.strict,
+        "max_pending": config.max_pending,
         "replayable": config.replayable,
         "engines": [engine_of(entry, base) for entry in config.engines],
     }
@@ -287,8 +292,8 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     store = document.store
     if store.startswith("sqlite:///"):
         store = f"sqlite:///{base / store.removeprefix('sqlite:///')}"
-    elif store not in ("memory:", "memory://"):
-        hint = "write `sqlite:///file.db`, `sqlite:////absolute/file.db` or `memory:`"
+    elif not store.startswith(("postgresql://", "postgres://")) and store not in ("memory:", "memory://"):
+        hint = "write `sqlite:///file.db`, `postgresql://user@host/database` or `memory:`"
         findings.append(source.finding("AG303", "the value names no store", ("store",), hint=hint))
     config = Config(
         file=Path(path),
@@ -300,6 +305,7 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         engines=tuple(document.engines),
         bundle=base / document.bundle if document.bundle else None,
         trust=base / document.trust if document.trust else None,
+        max_pending=document.max_pending,
         **document.model_dump(
             include={"environment", "tenant", "record", "pause", "strict", "replayable", "reload_s"}
         ),

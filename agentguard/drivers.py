@@ -93,7 +93,7 @@ def perform(guard: Guard, op: Operation) -> Any:
         case Open():
             if op.payloads:
                 store.append(tenant, (), payloads=op.payloads)
-            found = store.open_approval(op.approval, op.events, register=op.register)
+            found = store.open_approval(op.approval, op.events, register=op.register, quota=op.quota)
             op.done = True
             return found
         case Claim():

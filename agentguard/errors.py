@@ -16,6 +16,7 @@
         ├── SchemaMismatch          written by a newer agentguard, or not ours
         ├── NotFound                no such approval, payload or event in this tenant
         ├── VoteRefused             the vote does not count: who, why
+        ├── TooManyPending          too many questions of one agent wait already under one rule
         ├── ClaimRefused            the approval cannot be claimed: state, digest, expiry or epoch
         ├── RegisterChanged         exceptions, grants or agents changed since the decision: decide again
         └── RecordRefused           a governance record cannot become this: who, why
@@ -45,6 +46,7 @@ __all__ = [
     "SchemaMismatch",
     "StoreError",
     "StoreUnavailable",
+    "TooManyPending",
     "ToolCallDenied",
     "ToolFailed",
     "VoteRefused",
@@ -210,6 +212,10 @@ class NotFound(StoreError):
 
 class VoteRefused(StoreError):
     """A vote that does not count; the message says why and who could vote."""
+
+
+class TooManyPending(StoreError):
+    """A question that is not asked, because too many of the same agent wait already under the same rule."""
 
 
 class ClaimRefused(StoreError):

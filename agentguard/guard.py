@@ -82,6 +82,7 @@ class Guard:
     `pause` says what a step-up does: wait for the vote, or raise `ApprovalPending`. `strict` refuses to start
     a session while a policy names an unknown tool or a tool can be reached around the guard. `replayable`
     keeps, erasable beside each record, what else the decision looked at, for `agentguard replay`.
+    `max_pending` is how many questions of one agent may wait under one rule; a further one is a denial.
 
     Raises:
         PolicyError: the policies were refused; ConfigurationError, StoreError: for the rest.
@@ -105,11 +106,16 @@ class Guard:
         environment: str | None = None,
         strict: bool = False,
         replayable: bool = False,
+        max_pending: int | None = 100,
     ) -> None:
         if (policies is None) == (snapshot is None):
             raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
         if record not in ("before", "batched"):
             raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
+        if max_pending is not None and not (type(max_pending) is int and max_pending >= 1):
+            raise ConfigurationError(
+                f"max_pending must be a number from 1, or None, not {max_pending!r}"
+            )
         if pause not in ("wait", "raise"):
             raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
         if snapshot is None:
@@ -136,6 +142,7 @@ class Guard:
         self.store: Final[Store] = open_store(store, clock=clock) if isinstance(store, str) else store
         self.record: Final = record
         self.pause: Final[Pause] = pause
+        self.max_pending: Final = max_pending
         self.tenant: Final = tenant
         self.environment = environment
         self.strict = strict

@@ -100,6 +100,7 @@ class Open:
     events: Sequence[Event]
     payloads: Mapping[str, Payload]
     register: int | None = None
+    quota: int | None = None
     done: bool = False
 
 

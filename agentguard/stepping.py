@@ -12,7 +12,14 @@ from agentguard.calls import Call, digest_of
 from agentguard.canonical import Frozen
 from agentguard.claiming import Lost, claim, refuse_approval
 from agentguard.decision import Decision
-from agentguard.errors import ApprovalPending, OutcomeUnknown, RegisterChanged, Remedy, ToolCallDenied
+from agentguard.errors import (
+    ApprovalPending,
+    OutcomeUnknown,
+    RegisterChanged,
+    Remedy,
+    ToolCallDenied,
+    TooManyPending,
+)
 from agentguard.ids import uuid7
 from agentguard.operations import Change, Failed, Flow, Load, Notify, Open, Record, Wait, WouldBlock
 from agentguard.recording import happened, payloads, quietly
@@ -78,11 +85,13 @@ def step_up(
         refuse_approval(call, approve, unanswerable, "ask_operator", decision, decision_id)
     asked = question(guard, call, request, decision, approve, final, hmac, decision_id)
     change = machine.opened(asked, request.now)
-    open_ = Open(change.approval, (*events, *change.events), kept, call.register)
+    open_ = Open(change.approval, (*events, *change.events), kept, call.register, guard.max_pending)
     try:
         approval: Approval = yield open_
     except (GeneratorExit, RegisterChanged):
         raise
+    except TooManyPending as full:
+        yield from refuse(guard, call, request, "quota", str(full), "ask_operator", frozen)
     except Exception as error:
         yield from unrecorded(call, error)
         raise AssertionError("refused") from error

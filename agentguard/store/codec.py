@@ -18,14 +18,14 @@ from agentguard.errors import ArgumentsError, StoreError, StoreUnavailable
 from agentguard.stepup.model import Approval, Requirement, State, Vote
 from agentguard.store.clock import from_micros, to_micros
 
-__all__ = ["COLUMNS", "MUTABLE", "Row", "dump", "load"]
+__all__ = ["COLUMNS", "MUTABLE", "Row", "dump", "load", "rules_of"]
 
 Row = dict[str, Any]
 
 COLUMNS: Final = (
     "id", "call_id", "digest", "state", "stage", "opened_at", "expires_at", "decided_at", "claimed_at",
     "settled_at", "epoch", "erased", "last_event", "agent", "principal", "arguments", "shown", "request",
-    "body", "votes", "outcome", "note",
+    "body", "votes", "outcome", "note", "lane",
 )  # fmt: skip
 """The columns of an approval beside its tenant and version."""
 
@@ -84,9 +84,15 @@ def dump(approval: Approval) -> Row:
             "votes": encode([_dump_vote(vote) for vote in approval.votes]),
             "outcome": None if approval.outcome is None else _freeze(approval.outcome),
             "note": approval.note,
+            "lane": rules_of(approval),
         }
     except (ArgumentsError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"approval `{approval.id}` cannot be kept: {error}") from error
+
+
+def rules_of(approval: Approval) -> str:
+    """What a quota counts together: the first of the rules that ask."""
+    return approval.requirement.rules[0] if approval.requirement.rules else ""
 
 
 def load(tenant: str, row: Mapping[str, Any]) -> Approval:

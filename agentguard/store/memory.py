@@ -93,7 +93,12 @@ class MemoryStore:
                 found.payloads.setdefault(key, {}).setdefault(payload.subject, payload)
 
     def open_approval(
-        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+        self,
+        approval: Approval,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+        quota: int | None = None,
     ) -> Approval:
         rules.check_opening(approval, self.now())
         leaves = rules.leaves(approval.tenant, events)
@@ -105,6 +110,8 @@ class MemoryStore:
             if known is not None:
                 return codec.load(approval.tenant, found.approvals[known])
             _check_register(found, register)
+            if quota is not None:
+                rules.check_quota(approval, _waiting(found, record, to_micros(self.now())), quota)
             if approval.id in found.approvals:
                 raise StoreError(f"an approval `{approval.id}` exists already for another call")
             self._add(found, leaves)
@@ -386,6 +393,14 @@ class MemoryStore:
                     found.frontier.size, id_, type_, rules.parse_instant(at), leaf, found.frontier.edge()
                 )
             )
+
+
+def _waiting(found: _Tenant, record: codec.Row, now: int) -> int:
+    lane = ("requested", record["agent"], record["lane"])
+    return sum(
+        (row["state"], row["agent"], row["lane"]) == lane and row["expires_at"] > now
+        for row in found.approvals.values()
+    )
 
 
 def _check_register(found: _Tenant, register: int | None) -> None:

@@ -60,7 +60,13 @@ _RECORDS: Final = (
     "CREATE INDEX record_register ON record (tenant, kind, id) WHERE registered = 1",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RECORDS)
+_LANES: Final = (
+    # What a quota of waiting questions counts together: an agent, and the first of the rules that ask.
+    "ALTER TABLE approval ADD COLUMN lane TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX approval_lane ON approval (tenant, agent, lane) WHERE state = 'requested'",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RECORDS, _LANES)
 """The statements of step 1, 2 and so on."""
 
 

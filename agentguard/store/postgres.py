@@ -53,6 +53,9 @@ _UPDATE_APPROVAL: Final = (
     " WHERE tenant = %(tenant)s AND id = %(id)s"
 )
 _FIND: Final = f"SELECT {_COLUMNS} FROM approval WHERE tenant = %s AND "
+_LANE: Final = """
+    SELECT count(*) FROM approval
+    WHERE tenant = %s AND agent = %s AND lane = %s AND state = 'requested' AND expires_at > %s"""
 _CLAIM: Final = f"""
     UPDATE approval SET state = 'claimed', claimed_at = %(now)s, prev_event = last_event,
         last_event = %(last)s
@@ -180,7 +183,12 @@ class PostgresStore:
             self._sequencer.touch(number)
 
     def open_approval(
-        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+        self,
+        approval: Approval,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+        quota: int | None = None,
     ) -> Approval:
         rules.check_opening(approval, self.now())
         leaves = rules.leaves(approval.tenant, events)
@@ -191,6 +199,8 @@ class PostgresStore:
             if found is not None:
                 return codec.load(approval.tenant, found)
             self._check_register(db, number, register)
+            if quota is not None:
+                self._check_quota(db, number, approval, quota)
             approval = replace(approval, epoch=_epoch(db), last_event=rules.last_event(approval, events))
             if self._row(db, number, "id = %s", approval.id) is not None:
                 raise StoreError(f"an approval `{approval.id}` exists already for another call")
@@ -537,6 +547,12 @@ class PostgresStore:
         found = _whole(db.execute("SELECT register FROM tenant WHERE no = %s", (number,)).fetchone())
         if found != register:
             raise RegisterChanged(f"the register has version {found} now, not {register}; decide again")
+
+    def _check_quota(self, db: Connection, number: int, approval: Approval, quota: int) -> None:
+        lane = codec.rules_of(approval)
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (self._lock("lane", number, approval.agent, lane),))
+        count = db.execute(_LANE, (number, approval.agent, lane, to_micros(self._now(db))))
+        rules.check_quota(approval, _whole(count.fetchone()), quota)
 
     def _changed(self, number: int, register: int | None) -> RegisterChanged:
         return RegisterChanged(f"the register has another version now than {register}; decide again")

@@ -168,14 +168,21 @@ class Store(Protocol):
         ...
 
     def open_approval(
-        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+        self,
+        approval: Approval,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+        quota: int | None = None,
     ) -> Approval:
         """Insert, or return the one that exists for the same tenant, call id and digest.
 
         Code before a framework's interrupt runs again on resume, so opening twice is one opening: the events
-        are appended only by the first. The same call id with another digest is another approval.
+        are appended only by the first. The same call id with another digest is another approval. `quota` is
+        how many questions of one agent may wait under the same first rule.
 
         Raises:
+            TooManyPending: as many wait already; nothing was opened.
             RegisterChanged: the register has another version than `register`; nothing was opened.
         """
         ...

@@ -6,18 +6,20 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
-from agentguard.errors import ClaimRefused, StoreError, StoreUnavailable
+from agentguard.errors import ClaimRefused, StoreError, StoreUnavailable, TooManyPending
 from agentguard.ledger.events import Written, leaf
 from agentguard.stepup.eligibility import check_requirement
 from agentguard.stepup.machine import TRANSITIONS
 from agentguard.stepup.model import Approval, State
 from agentguard.store.clock import BEHIND_US, to_micros
+from agentguard.store.codec import rules_of
 from agentguard.store.protocol import Event, Reservation
 
 __all__ = [
     "Leaf",
     "chain",
     "check_opening",
+    "check_quota",
     "check_reservations",
     "check_tenant",
     "check_update",
@@ -85,6 +87,19 @@ def check_opening(approval: Approval, now: dt.datetime) -> None:
         raise StoreError(f"approval `{approval.id}` has expired before it was asked")
     if not approval.id or not approval.digest or not approval.call_id:
         raise StoreError("an approval needs an id, a call id and a digest")
+
+
+def check_quota(approval: Approval, waiting: int, quota: int | None) -> None:
+    """Refuse one question more of an agent that has as many waiting under the same rule as it may.
+
+    Raises:
+        TooManyPending: `waiting` is at the quota.
+    """
+    if quota is not None and waiting >= quota:
+        raise TooManyPending(
+            f"{waiting} questions of `{approval.agent}` wait under `{rules_of(approval)}` already; "
+            "answer them, or let them expire"
+        )
 
 
 def check_update(before: Approval, after: Approval) -> None:

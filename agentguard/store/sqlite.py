@@ -53,6 +53,9 @@ _STRAYS: Final = f"""
     SELECT (SELECT count(*) FROM event WHERE key >> {SHIFT} NOT IN (SELECT no FROM tenant))
          + (SELECT count(*) FROM approval WHERE tenant NOT IN (SELECT no FROM tenant))
          + (SELECT count(*) FROM record WHERE tenant NOT IN (SELECT no FROM tenant))"""
+_LANE: Final = """
+    SELECT count(*) FROM approval
+    WHERE tenant = ? AND agent = ? AND lane = ? AND state = 'requested' AND expires_at > ?"""
 _CLAIM: Final = """
     UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
         version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
@@ -127,7 +130,12 @@ class SQLiteStore:
                 self._ledger.promise(db, tree)
 
     def open_approval(
-        self, approval: Approval, events: Sequence[Event], *, register: int | None = None
+        self,
+        approval: Approval,
+        events: Sequence[Event],
+        *,
+        register: int | None = None,
+        quota: int | None = None,
     ) -> Approval:
         rules.check_opening(approval, self.now())
         leaves = rules.leaves(approval.tenant, events)
@@ -141,6 +149,9 @@ class SQLiteStore:
             if found is not None:
                 return codec.load(approval.tenant, found)
             sqlite_records.check_register(db, tree.no, register)
+            if quota is not None:
+                lane = (tree.no, approval.agent, codec.rules_of(approval), to_micros(self.now()))
+                rules.check_quota(approval, db.execute(_LANE, lane).fetchone()[0], quota)
             epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
             approval = replace(approval, epoch=epoch, last_event=rules.last_event(approval, events))
             record = codec.dump(approval)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from agentguard.decision import Effect, Stage
-from agentguard.errors import ClaimRefused, NotFound, StoreError, VoteRefused
+from agentguard.errors import ClaimRefused, NotFound, StoreError, TooManyPending, VoteRefused
 from agentguard.ids import uuid7
 from agentguard.ledger import approvals as written
 from agentguard.ledger.log import leaf_hash, tree_root
@@ -228,6 +228,41 @@ class StoreConformance(RecordConformance):
         assert [a.id for a in store.approvals("default", prefix=found[2].id[:9])] == [found[2].id]
         assert [a.id for a in store.approvals("default", limit=2)] == [a.id for a in found[:2]]
         assert store.approvals("default", prefix="%") == store.approvals("default", prefix="_") == []
+
+    def test_a_flood_of_questions_is_bounded_T61(self, store: Store, clock: FakeClock) -> None:
+        """A quota counts one agent's open questions under one rule; other rules are not buried."""
+
+        def open_(number: int, rule: str = "payments/large", **changes: object) -> Approval:
+            requirement = replace(needs(Stage(("group:finance",), 1)), rules=(rule,))
+            asked = make_approval(store.now(), call_id=f"{rule}-{number}", requirement=requirement, **changes)
+            return store.open_approval(asked, [], quota=3)
+
+        for number in range(3):
+            open_(number)
+        with pytest.raises(TooManyPending, match="payments/large"):
+            open_(3)
+        assert open_(0).call_id == "payments/large-0"  # one that is open already is still found
+        open_(0, "payments/critical")
+        open_(7, agent="other")
+        assert len(store.approvals("default")) == 5
+        answer(store, open_(1))
+        open_(3)
+        clock.advance(601)
+        for number in range(10, 13):
+            open_(number)
+
+    def test_racing_questions_do_not_pass_the_quota_T61(self, store: Store) -> None:
+        """Sixteen at once, three places."""
+
+        def attempt(number: int) -> bool:
+            try:
+                store.open_approval(make_approval(store.now(), call_id=f"call-{number}"), [], quota=3)
+            except TooManyPending:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(attempt, range(16))) == 3
 
     # Updating
 
