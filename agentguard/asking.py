@@ -57,6 +57,7 @@ def question(
     people.update(str(link["owner"]) for link in request.chain if link.get("owner"))
     if owner:
         people.add(str(owner))
+    people.update(edit.proposal.editor for edit in call.edits if edit.proposal is not None)
     principal = None if request.principal is None else str(request.principal["id"])
     if principal is not None:
         people.add(principal)

@@ -36,7 +36,8 @@ class Call:
 
     Set by the flow: `register` is the version of the register that it is decided with, `asked` the digest of
     the arguments as they came, `decided` the request as it was decided on, `limited` says that a counter was
-    used up, and `ran` that the tool was started.
+    used up, `ran` that the tool was started, and `edits` are the questions that reviewers ended with other
+    arguments for it, in order.
     """
 
     tool: Tool
@@ -54,6 +55,7 @@ class Call:
     decided: ContextRequest | None = None
     limited: bool = False
     ran: bool = False
+    edits: tuple[Approval, ...] = ()
     approved: Callable[[Approval], None] | None = None
 
 

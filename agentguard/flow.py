@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agentguard.policy import Snapshot
 
 
-__all__ = ["call_flow", "check_obligations", "decide", "take"]
+__all__ = ["call_flow", "check_obligations", "decide", "settle_call", "take"]
 
 _ROUNDS: Final = 8
 log = logging.getLogger("agentguard")
@@ -107,7 +107,17 @@ def _path(guard: Guard, call: Call) -> Flow:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:
         request = yield from consult(guard, request)
+    return (yield from settle_call(guard, call, request, frozen, snapshot))
+
+
+def settle_call(
+    guard: Guard, call: Call, request: ContextRequest, frozen: Frozen, snapshot: Snapshot | None = None
+) -> Flow:
+    """Decide a request with what is in force, as often as that changes meanwhile, and do what is decided."""
+    force = guard.in_force
     call.decided = request
+    if snapshot is None:
+        snapshot, call.register = force.pair
     for _ in range(_ROUNDS):
         try:
             return (yield from _decided(guard, call, snapshot, request, frozen))
@@ -118,6 +128,7 @@ def _path(guard: Guard, call: Call) -> Flow:
         snapshot, call.register = force.pair
     reason = "exceptions, grants or agents change faster than this call can be recorded"
     yield from refuse(guard, call, request, "register", reason, "ask_operator", frozen)
+    raise AssertionError("refused")
 
 
 def _decided(guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, frozen: Frozen) -> Flow:

@@ -113,9 +113,7 @@ class Guard:
         if record not in ("before", "batched"):
             raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
         if max_pending is not None and not (type(max_pending) is int and max_pending >= 1):
-            raise ConfigurationError(
-                f"max_pending must be a number from 1, or None, not {max_pending!r}"
-            )
+            raise ConfigurationError(f"max_pending must be a number from 1, or None, not {max_pending!r}")
         if pause not in ("wait", "raise"):
             raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
         if snapshot is None:

@@ -41,7 +41,11 @@ def record_and_run(
         arguments = final.thaw()
     except Exception:
         arguments = yield from thaw(guard, call, request, final)
-    decision_id = call.call_id if call.fresh else uuid7()
+    if call.edits:
+        from agentguard.editing import take_edit
+
+        yield from take_edit(call)
+    decision_id = call.call_id if call.fresh and not call.edits else uuid7()
 
     ran = ""  # the keyed digest of what runs, once it is computed: later where records are batched
 

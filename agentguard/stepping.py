@@ -117,6 +117,7 @@ def resume_flow(guard: Guard, call_of: Any, name: str, wait: bool) -> Flow:
     if approval.state is State.REQUESTED and not wait and guard.now() < approval.expires_at:
         raise _pending(approval)
     call, final = call_of(approval)
+    call.pause = "wait" if wait else "raise"  # for a question that comes of an edit
     try:
         request = restored(guard, call, approval, final)
         result = yield from _answered(guard, call, approval, request, final, None)
@@ -179,6 +180,10 @@ def _answered(
         if not isinstance(found, Lost):
             return found
         approval = found.approval
+    if approval.state is State.SUPERSEDED and approval.proposal is not None:
+        from agentguard.editing import follow
+
+        return (yield from follow(guard, call, approval, request))
     remedy: Remedy = "never"
     match approval.state:
         case State.SUCCEEDED | State.FAILED:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentguard.cli.edit import edit
 from agentguard.cli.terminal import ago, columns, fail, print_json, say
 from agentguard.cli.workspace import (
     ConfigOption,
@@ -194,6 +195,9 @@ def deny(
       agentguard approvals deny a7f3b2 --as ana --reason "wrong payee"
     """
     _vote(ctx, id, "deny", who, key, reason, True, config, store, directory, tenant)
+
+
+app.command()(edit)
 
 
 def _vote(

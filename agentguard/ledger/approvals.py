@@ -50,10 +50,13 @@ def voted(approval: Approval, vote: Vote, *, id: str, at: dt.datetime, counted: 
 
 
 def changed(
-    approval: Approval, state: State, *, id: str, at: dt.datetime, by: str = "", reason: str = ""
+    approval: Approval, state: State, *, id: str, at: dt.datetime, by: str = "", reason: str = "", **more: Any
 ) -> Event:
-    """The question was decided or ended: `approval.approved`, `.denied`, `.expired` and so on."""
-    return some(**_of(f"approval.{state.value}", approval, id, at), by=by, reason=reason)
+    """The question was decided or ended: `approval.approved`, `.denied`, `.expired` and so on.
+
+    `more` says of an edit how we know who it was (`assurance`, `signature`); what they propose is not in it.
+    """
+    return some(**_of(f"approval.{state.value}", approval, id, at), by=by, reason=reason, **more)
 
 
 def claimed(approval: Approval, *, id: str, at: dt.datetime, decision_id: str | None = None) -> Event:

@@ -182,6 +182,9 @@ class ApprovalState(_OfApproval):
     ]
     by: str = ""
     reason: str = ""
+    edited: bool = False
+    assurance: str = ""
+    signature: str | None = None
 
 
 class Claimed(_OfApproval):

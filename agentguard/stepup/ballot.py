@@ -16,7 +16,7 @@ from agentguard.store.protocol import ApprovalChange, Store
 if TYPE_CHECKING:
     from agentguard.stepup.directory import Directory
 
-__all__ = ["Answer", "cast", "departed"]
+__all__ = ["Answer", "cast", "departed", "identify", "memberships_of"]
 
 _GROUP: Final = "group:"
 
@@ -54,8 +54,8 @@ def cast(store: Store, directory: Directory, tenant: str, approval_id: str, answ
             raise VoteRefused(f"an answer's {name} must be text, without broken characters")
     approval = store.approval(tenant, approval_id)
     try:
-        subject = _identify(directory, approval, answer, store.now())
-        memberships = _memberships(directory, approval, subject, answer.assurance)
+        subject = identify(directory, approval, answer, store.now())
+        memberships = memberships_of(directory, approval, subject, answer.assurance)
         excluded = frozenset(directory.subject(name) for name in approval.excluded)
         void = frozenset(departed(directory, approval))
     except ConfigurationError as error:
@@ -99,13 +99,20 @@ def departed(directory: Directory, approval: Approval) -> tuple[str, ...]:
         if vote.verdict != "approve" or vote.assurance == "local":
             continue
         names = frozenset(approval.requirement.stages[vote.stage].reviewers)
-        still = _memberships(directory, approval, vote.subject, vote.assurance)
+        still = memberships_of(directory, approval, vote.subject, vote.assurance)
         if directory.active(vote.subject) is False or not names.intersection(still):
             gone.append(vote.subject)
     return tuple(gone)
 
 
-def _identify(directory: Directory, approval: Approval, answer: Answer, now: dt.datetime) -> str:
+def identify(
+    directory: Directory, approval: Approval, answer: Answer, now: dt.datetime, *, proposal: str = ""
+) -> str:
+    """Who answers, as the directory names them; an edit's signature is over the digest of its `proposal`.
+
+    Raises:
+        VoteRefused: they are not who they say, or cannot show it.
+    """
     if answer.assurance == "local":
         if fold(answer.subject) != LOCAL:
             raise VoteRefused(
@@ -123,16 +130,18 @@ def _identify(directory: Directory, approval: Approval, answer: Answer, now: dt.
             raise VoteRefused("a signed vote needs its signature")
         signed = signing.verify(answer.signature, directory.keys(subject), approval, now)
         signing.check_subject(signed, answer.subject, subject)
-        if (signed.verdict, signed.reason, signed.digest) != (answer.verdict, answer.reason, answer.digest):
+        said = (signed.verdict, signed.reason, signed.digest, signed.proposal)
+        if said != ("edit" if proposal else answer.verdict, answer.reason, answer.digest, proposal):
             raise VoteRefused("what was signed is not what was answered")
     elif active is None and not _is_principal(directory, approval, subject):
         raise VoteRefused(f"`{answer.subject}` is not in the directory")
     return subject
 
 
-def _memberships(
+def memberships_of(
     directory: Directory, approval: Approval, subject: str, assurance: Assurance
 ) -> tuple[str, ...]:
+    """The reviewers' names of the approval that a subject is today."""
     if assurance == "local":
         return ()
     found: list[str] = []

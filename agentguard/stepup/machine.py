@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from agentguard.errors import StoreError
+from agentguard.errors import StoreError, VoteRefused
 from agentguard.ids import uuid7
 from agentguard.ledger import approvals as written
 from agentguard.ledger.events import Status
 from agentguard.stepup.eligibility import check_requirement, check_votable, check_vote, fold, same_person
-from agentguard.stepup.model import Approval, State, Vote
+from agentguard.stepup.model import Approval, Proposal, State, Vote
 from agentguard.store.protocol import ApprovalChange
 
 __all__ = [
@@ -33,9 +33,11 @@ __all__ = [
     "expire",
     "missing",
     "opened",
+    "propose",
     "revoke",
     "settle",
     "supersede",
+    "take_proposal",
     "unknown",
     "vote",
     "withdraw",
@@ -167,6 +169,58 @@ def supersede(
     return _end_if_open(approval, State.SUPERSEDED, now, by, reason)
 
 
+def propose(
+    approval: Approval,
+    proposal: Proposal,
+    now: dt.datetime,
+    *,
+    excluded: frozenset[str],
+    memberships: tuple[str, ...],
+) -> ApprovalChange | None:
+    """A reviewer wants something else to run: the question ends, its votes are void, and the edited call is
+    decided anew.
+
+    Who may deny may edit. The same edit again is None.
+
+    Raises:
+        VoteRefused: they may not, or it is over.
+    """
+    if approval.proposal is not None and approval.proposal.digest == proposal.digest:
+        return None
+    ballot = Vote(
+        subject=proposal.editor,
+        verdict="deny",
+        digest=approval.digest,
+        assurance=proposal.assurance,
+        memberships=memberships,
+        at=now,
+        reason=proposal.reason,
+    )
+    check_votable(approval)
+    check_vote(approval, ballot, excluded)
+    if approval.state not in (State.REQUESTED, State.APPROVED) or now >= approval.expires_at:
+        raise VoteRefused(f"`{approval.id}` is over, so it cannot be edited any more")
+    ended = _end(
+        replace(approval, proposal=proposal),
+        State.SUPERSEDED,
+        now,
+        by=proposal.editor,
+        reason=proposal.reason or f"{proposal.editor} edited it",
+        edited=True,
+        assurance=proposal.assurance,
+        signature=proposal.signature,
+    )
+    return ended
+
+
+def take_proposal(approval: Approval, now: dt.datetime) -> ApprovalChange | None:
+    """Let an edited call run that needs no further approval: once ever, for whoever is first."""
+    proposal = approval.proposal
+    if approval.state is not State.SUPERSEDED or proposal is None or proposal.taken:
+        return None
+    return ApprovalChange(replace(approval, proposal=replace(proposal, taken=True)))
+
+
 def revoke(approval: Approval, now: dt.datetime, *, by: str = "", reason: str = "") -> ApprovalChange | None:
     """Take back an approval that was not used yet; a question is denied or withdrawn instead."""
     if approval.state is not State.APPROVED:
@@ -216,8 +270,10 @@ def _end_if_open(
     return _end(approval, state, now, by=by, reason=reason)
 
 
-def _end(approval: Approval, state: State, now: dt.datetime, *, by: str, reason: str) -> ApprovalChange:
-    event = written.changed(approval, state, id=uuid7(), at=now, by=by, reason=reason)
+def _end(
+    approval: Approval, state: State, now: dt.datetime, *, by: str, reason: str, **more: Any
+) -> ApprovalChange:
+    event = written.changed(approval, state, id=uuid7(), at=now, by=by, reason=reason, **more)
     return ApprovalChange(
         replace(approval, state=state, decided_at=now, note=reason, last_event=event["id"]), (event,)
     )

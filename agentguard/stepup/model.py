@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from agentguard.decision import Stage
 
-__all__ = ["TERMINAL", "Approval", "Assurance", "Requirement", "State", "Verdict", "Vote"]
+__all__ = ["TERMINAL", "Approval", "Assurance", "Proposal", "Requirement", "State", "Verdict", "Vote"]
 
 Verdict = Literal["approve", "deny"]
 
@@ -71,6 +71,23 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A reviewer's edit of a call: other arguments for it, which are decided anew.
+
+    `arguments` are canonical bytes (None once erased) and `digest` is over them. `taken` is set by whoever
+    runs it without a further approval, once ever.
+    """
+
+    editor: str
+    assurance: Assurance
+    arguments: bytes | None = field(repr=False)
+    digest: str
+    reason: str = ""
+    signature: str | None = None
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """One question, bound to one call's digest, answered by votes, claimed at most once.
 
@@ -79,7 +96,7 @@ class Approval:
     reasons): rendered by the guard, never by the agent. `epoch` is the store's epoch at the opening: a
     restored backup has another one. `outcome` is set when the claimed call ended. `args_hmac` and `chain`
     (ids, outermost first) are what its events carry; `last_event` is the id of the newest of them, kept by
-    the state machine and the store.
+    the state machine and the store. `proposal` is what a reviewer wants to run instead.
     """
 
     id: str
@@ -111,3 +128,4 @@ class Approval:
     args_hmac: str = ""
     chain: tuple[str, ...] = ()
     last_event: str | None = None
+    proposal: Proposal | None = None

@@ -39,10 +39,11 @@ class SignedVote(BaseModel):
     approval: str
     tenant: str
     digest: str
-    verdict: Literal["approve", "deny"]
+    verdict: Literal["approve", "deny", "edit"]
     subject: Annotated[str, Field(min_length=1, max_length=256)]
     reason: Annotated[str, Field(max_length=MAX_REASON)]
     iat: int
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,15 @@ def sign(
     private: Mapping[str, Any],
     *,
     approval: Approval,
-    verdict: Verdict,
+    verdict: Verdict | Literal["edit"],
     subject: str,
     reason: str,
     at: dt.datetime,
+    proposal: str = "",
 ) -> str:
     """Sign a vote on an approval as it was shown, with a private JWK.
+
+    An `edit` signs the digest of the arguments that are to run instead, as `proposal`.
 
     Raises:
         ConfigurationError: the key is not a private Ed25519 key.
@@ -90,6 +94,7 @@ def sign(
             "subject": subject,
             "reason": reason,
             "iat": int(at.timestamp()),
+            **({"proposal": proposal} if proposal else {}),
         }
     )
     return signed(payload, TYPE, private)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from agentguard.canonical import Frozen, encode, freeze
 from agentguard.decision import Stage
 from agentguard.errors import ArgumentsError, StoreError, StoreUnavailable
-from agentguard.stepup.model import Approval, Requirement, State, Vote
+from agentguard.stepup.model import Approval, Proposal, Requirement, State, Vote
 from agentguard.store.clock import from_micros, to_micros
 
 __all__ = ["COLUMNS", "MUTABLE", "Row", "dump", "load", "rules_of"]
@@ -26,11 +26,13 @@ COLUMNS: Final = (
     "id", "call_id", "digest", "state", "stage", "opened_at", "expires_at", "decided_at", "claimed_at",
     "settled_at", "epoch", "erased", "last_event", "agent", "principal", "arguments", "shown", "request",
     "body", "votes", "outcome", "note", "lane",
+    "proposal",
 )  # fmt: skip
 """The columns of an approval beside its tenant and version."""
 
 MUTABLE: Final = (
     "state", "stage", "decided_at", "settled_at", "last_event", "votes", "outcome", "note",
+    "proposal",
 )  # fmt: skip
 """What an update may change."""
 
@@ -85,6 +87,7 @@ def dump(approval: Approval) -> Row:
             "outcome": None if approval.outcome is None else _freeze(approval.outcome),
             "note": approval.note,
             "lane": rules_of(approval),
+            "proposal": None if approval.proposal is None else _dump_proposal(approval.proposal),
         }
     except (ArgumentsError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"approval `{approval.id}` cannot be kept: {error}") from error
@@ -144,6 +147,7 @@ def load(tenant: str, row: Mapping[str, Any]) -> Approval:
             outcome=None if row["outcome"] is None else _thaw(row["outcome"]),
             note=_text(row["note"]),
             last_event=row["last_event"],
+            proposal=None if row["proposal"] is None else _load_proposal(json.loads(row["proposal"])),
         )
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, ArgumentsError) as error:
         raise StoreUnavailable(
@@ -178,6 +182,33 @@ def _load_vote(data: Mapping[str, Any]) -> Vote:
         reason=_text(data["reason"]),
         signature=data["signature"],
         stage=_whole(data["stage"]),
+    )
+
+
+def _dump_proposal(proposal: Proposal) -> bytes:
+    return encode(
+        {
+            "editor": proposal.editor,
+            "assurance": proposal.assurance,
+            "arguments": None if proposal.arguments is None else proposal.arguments.decode(),
+            "digest": proposal.digest,
+            "reason": proposal.reason,
+            "signature": proposal.signature,
+            "taken": proposal.taken,
+        }
+    )
+
+
+def _load_proposal(data: Mapping[str, Any]) -> Proposal:
+    arguments = data["arguments"]
+    return Proposal(
+        editor=_text(data["editor"]),
+        assurance=data["assurance"],
+        arguments=None if arguments is None else _text(arguments).encode(),
+        digest=_text(data["digest"]),
+        reason=_text(data["reason"]),
+        signature=data["signature"],
+        taken=data["taken"] is not False,
     )
 
 

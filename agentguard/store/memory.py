@@ -239,8 +239,8 @@ class MemoryStore:
             for name, row in found.approvals.items():
                 whose = row["agent"] if row["principal"] is None else row["principal"]
                 if whose == subject and not row["erased"]:
-                    gone = {"arguments": None, "shown": nothing, "request": nothing, "erased": 1}
-                    found.approvals[name] = {**row, **gone}
+                    gone = {"arguments": None, "shown": nothing, "request": nothing, "proposal": None}
+                    found.approvals[name] = {**row, **gone, "erased": 1}
                     erased += 1
         return erased
 

@@ -72,7 +72,7 @@ _PAYLOADS: Final = """
     WHERE %s::bigint IS NULL OR (SELECT register FROM tenant WHERE no = %s) = %s
     ON CONFLICT DO NOTHING"""
 _ERASE: Final = """
-    UPDATE approval SET arguments = NULL, shown = %s, request = %s, erased = 1
+    UPDATE approval SET arguments = NULL, shown = %s, request = %s, proposal = NULL, erased = 1
     WHERE tenant = %s AND erased = 0 AND coalesce(principal, agent) = %s"""
 _STRAYS: Final = "SELECT " + " + ".join(
     f"(SELECT count(*) FROM {table} WHERE tenant NOT IN (SELECT no FROM tenant))"

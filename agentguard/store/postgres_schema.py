@@ -60,13 +60,15 @@ _FIRST: Final = (
     "CREATE INDEX record_register ON record (tenant, kind, id) WHERE registered = 1",
 )
 
-_LANES: Final = (
+_EDITS: Final = (
     # What a quota of waiting questions counts together: an agent, and the first of the rules that ask.
     "ALTER TABLE approval ADD COLUMN lane text NOT NULL DEFAULT ''",
     "CREATE INDEX approval_lane ON approval (tenant, agent, lane) WHERE state = 'requested'",
+    # What a reviewer wants to run instead.
+    "ALTER TABLE approval ADD COLUMN proposal bytea",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _LANES)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EDITS)
 """The statements of step 1, 2 and so on."""
 
 _EXISTS: Final = """

@@ -46,7 +46,7 @@ _UPDATE_APPROVAL: Final = (
     " WHERE tenant = :tenant AND id = :id"
 )
 _ERASE_APPROVALS: Final = (
-    "UPDATE approval SET arguments = NULL, shown = ?, request = ?, erased = 1"
+    "UPDATE approval SET arguments = NULL, shown = ?, request = ?, proposal = NULL, erased = 1"
     " WHERE tenant = ? AND erased = 0 AND coalesce(principal, agent) = ?"
 )
 _STRAYS: Final = f"""

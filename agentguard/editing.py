@@ -1,0 +1,85 @@
+"""A call whose arguments a reviewer edited: the proposal is decided as if the agent had sent it.
+
+Its own question excludes the editor. Where the policies let it run without one, it runs once: whoever takes
+the proposal first, in any process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agentguard.asking import known_today
+from agentguard.call import ContextRequest
+from agentguard.calls import Call, consult, fetch
+from agentguard.canonical import Frozen, digest
+from agentguard.errors import ArgumentsError, ToolCallDenied
+from agentguard.operations import Change, Flow, Operation
+from agentguard.recording import told
+from agentguard.refusing import refuse, unrecorded
+from agentguard.stepup import machine
+from agentguard.stepup.model import Approval
+from agentguard.store.protocol import ApprovalChange
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+
+__all__ = ["follow", "take_edit"]
+
+MAX_EDITS = 16
+"""Edits of one call that are followed one after the other."""
+
+
+def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest) -> Flow:
+    """Decide what a reviewer proposes instead, and do what the decision asks for."""
+    from agentguard.flow import settle_call  # it leads here
+
+    proposal = approval.proposal
+    assert proposal is not None
+    call.edits = (*call.edits, approval)
+    if len(call.edits) > MAX_EDITS:
+        yield from refuse(guard, call, request, "approval", "it was edited too often", "ask_operator")
+    if proposal.arguments is None or digest(proposal.arguments) != proposal.digest:
+        yield from refuse(guard, call, request, "approval", "what was proposed is damaged", "ask_operator")
+        raise AssertionError("refused")
+    try:
+        final = Frozen.from_canonical(proposal.arguments, call.tool.classes)
+        misfit = call.tool.check(final.thaw()) if call.tool.check is not None else None
+    except ArgumentsError as error:
+        misfit = told(error)
+    if misfit is not None:
+        reason = f"what `{proposal.editor}` proposed does not fit the tool"
+        yield from refuse(guard, call, request, "arguments", reason, "ask_operator", invalid=True)
+    request = replace(request, args=final.view, now=guard.now(), supplied={})
+    request = replace(request, **known_today(guard, call, final))
+    if guard.providers:
+        request = yield from fetch(guard, guard.snapshot, request)
+    if guard.engines:
+        request = yield from consult(guard, request)
+    return (yield from settle_call(guard, call, request, final))
+
+
+def take_edit(call: Call) -> Generator[Operation, Any, None]:
+    """Before an edited call runs without an approval of its own: be the first, or do not run."""
+    approval = call.edits[-1]
+    mine: list[bool] = []
+
+    def take(current: Approval, now: dt.datetime) -> ApprovalChange | None:
+        change = machine.take_proposal(current, now)
+        mine[:] = [change is not None]
+        return change
+
+    try:
+        yield Change(approval.id, take)
+    except Exception as error:
+        yield from unrecorded(call, error)
+    if mine != [True]:
+        raise ToolCallDenied(
+            call.tool.name,
+            approval.requirement.rules[0] if approval.requirement.rules else "agentguard/approval",
+            f"what replaced approval `{approval.id}` already ran once",
+            remedy="never",
+            decision_id=approval.decision_id,
+        )
