@@ -173,7 +173,8 @@ def covered(approval: Approval, wanted: Approve, now: dt.datetime) -> bool:
             who = fold(vote.subject)
             if wanted.reason_required and not vote.reason:
                 continue
-            member = bool(set(stage.reviewers).intersection(vote.memberships))
+            could = stage.after((vote.at - approval.opened_at).total_seconds())
+            member = bool(set(could).intersection(vote.memberships))
             if who not in used and (member or (vote.subject == LOCAL and wanted.local)):
                 people.add(who)
         chosen = sorted(people)[: stage.quorum]

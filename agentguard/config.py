@@ -103,6 +103,9 @@ class ConfigDocument(_Model):
     max_pending: int | None = Field(
         default=100, ge=1, description="questions of one agent that may wait under one rule"
     )
+    sweep_s: float | None = Field(
+        default=60, ge=0.05, le=86_400, strict=False, description="look this often for what is due"
+    )
     replayable: bool = False
     engines: list[EngineEntry] = []
     bundle: Text | None = Field(default=None, description="the signed bundle that runs instead of `policies`")
@@ -142,6 +145,7 @@ class Config:
     pause: Literal["wait", "raise"] = "wait"
     strict: bool = False
     max_pending: int | None = 100
+    sweep_s: float | None = 60
     replayable: bool = False
     engines: tuple[EngineEntry, ...] = ()
     bundle: Path | None = None
@@ -252,6 +256,7 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "pause": config.pause,
         "strict": config.strict,
         "max_pending": config.max_pending,
+        "sweep_s": config.sweep_s,
         "replayable": config.replayable,
         "engines": [engine_of(entry, base) for entry in config.engines],
     }
@@ -306,6 +311,7 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         bundle=base / document.bundle if document.bundle else None,
         trust=base / document.trust if document.trust else None,
         max_pending=document.max_pending,
+        sweep_s=document.sweep_s,
         **document.model_dump(
             include={"environment", "tenant", "record", "pause", "strict", "replayable", "reload_s"}
         ),

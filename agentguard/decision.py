@@ -12,6 +12,7 @@ __all__ = [
     "Approve",
     "Decision",
     "Effect",
+    "Escalation",
     "Flag",
     "Matched",
     "Mode",
@@ -99,17 +100,45 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who may answer too once nobody decided for `after_s` seconds."""
+
+    after_s: int
+    reviewers: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"after_s": self.after_s, "reviewers": list(self.reviewers)}
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One round of a step-up: `quorum` distinct people out of `reviewers`.
 
     A reviewer is `group:NAME`, `principal` (the person on whose behalf the agent acts) or a subject id.
+    `escalate` adds reviewers when time has passed, in the order of time.
     """
 
     reviewers: tuple[str, ...]
     quorum: int = 1
+    escalate: tuple[Escalation, ...] = ()
+
+    def after(self, seconds: float) -> tuple[str, ...]:
+        """The reviewers when a question is so many seconds old."""
+        if not self.escalate:
+            return self.reviewers
+        more = [name for step in self.escalate if seconds >= step.after_s for name in step.reviewers]
+        return tuple(dict.fromkeys((*self.reviewers, *more)))
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """All who may ever answer."""
+        return self.after(float("inf"))
 
     def to_json(self) -> dict[str, Any]:
-        return {"reviewers": list(self.reviewers), "quorum": self.quorum}
+        found: dict[str, Any] = {"reviewers": list(self.reviewers), "quorum": self.quorum}
+        if self.escalate:
+            found["escalate"] = [step.to_json() for step in self.escalate]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

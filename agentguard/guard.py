@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from agentguard.stepup.directory import Directory
     from agentguard.stepup.model import Approval
     from agentguard.store import Store
+    from agentguard.sweeping import Sweeper
 
 __all__ = ["FactProvider", "Guard"]
 
@@ -83,6 +84,7 @@ class Guard:
     a session while a policy names an unknown tool or a tool can be reached around the guard. `replayable`
     keeps, erasable beside each record, what else the decision looked at, for `agentguard replay`.
     `max_pending` is how many questions of one agent may wait under one rule; a further one is a denial.
+    `sweep_s` is how often, in seconds, `sweep` runs on a thread of its own; None is never.
 
     Raises:
         PolicyError: the policies were refused; ConfigurationError, StoreError: for the rest.
@@ -107,6 +109,7 @@ class Guard:
         strict: bool = False,
         replayable: bool = False,
         max_pending: int | None = 100,
+        sweep_s: float | None = None,
     ) -> None:
         if (policies is None) == (snapshot is None):
             raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
@@ -150,13 +153,17 @@ class Guard:
         self.recorder: Final = Recorder(self.store, tenant, self.now)
         self.in_force: Final = InForce(snapshot, self.store, tenant, self.now)
         self.closed = False
-        self._watches: list[PolicyWatch] = []
+        self._watches: list[PolicyWatch | Sweeper] = []
         self._forked()
         _guards.add(self)
         try:
             self._key = ledger_key(self.store.url)
             self.memory: Final = Remembering(self.hmac) if replayable else None
             self.in_force.begin()
+            if sweep_s is not None:
+                from agentguard.sweeping import Sweeper
+
+                self._watches.append(Sweeper(self, sweep_s))
         except BaseException:
             self.closed = True
             if self._own_store:
@@ -619,6 +626,18 @@ class Guard:
         flow = resume_flow(self, restorer(self, restored, injected or {}, sync=True), approval_id, wait)
         found: Resumption = drive_sync(self, flow, run)
         return found
+
+    def sweep(self) -> int:
+        """Make records of what happened by itself, and tell who may answer now; returns how many changed.
+
+        With `sweep_s` a running guard does it every so many seconds; several at once do no harm.
+
+        Raises:
+            StoreError: the store could not do it; what was done before stays.
+        """
+        from agentguard.stepup.sweeping import sweep_approvals
+
+        return sweep_approvals(self.store, self.tenant, self.notify)
 
     # -- used by the flow
 

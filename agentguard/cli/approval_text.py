@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from agentguard.cli.safe_text import visible
@@ -119,21 +119,29 @@ def who(approval: Approval, directory: Directory | None) -> Iterator[str]:
     for number, stage in enumerate(requirement.stages):
         people: list[str] = []
         for name in stage.reviewers:
-            if name == PRINCIPAL:
-                people.append(f"{visible(approval.principal or 'nobody')} (the principal, to confirm)")
-            elif name.startswith("group:"):
-                members = _members(directory, name.removeprefix("group:"))
-                found = [visible(one) for one in sorted(members) if one not in barred]
-                people.append(f"{visible(name)} ({', '.join(found) or 'nobody the directory knows'})")
-            else:
-                people.append(visible(name))
+            people.append(_named(approval, directory, name, barred))
         many = len(requirement.stages) > 1
         label = f"stage {number + 1}{' (now)' if many and number == approval.stage else ''}: " if many else ""
         yield f"{label}{stage.quorum} of {', '.join(people)}"
+        for step in stage.escalate:
+            more = ", ".join(_named(approval, directory, name, barred) for name in step.reviewers)
+            since = (approval.opened_at + dt.timedelta(seconds=step.after_s)).astimezone()
+            yield f"from {since:%H:%M} also {more}"
     if requirement.local:
         yield f"an unverified answer from this machine counts as one person, `{LOCAL}`"
     else:
         yield "only signed or logged-in answers count"
+
+
+def _named(approval: Approval, directory: Directory | None, name: str, barred: Collection[str]) -> str:
+    """A reviewer's name in a requirement, with the people behind it that the directory knows."""
+    if name == PRINCIPAL:
+        return f"{visible(approval.principal or 'nobody')} (the principal, to confirm)"
+    if not name.startswith("group:"):
+        return visible(name)
+    members = _members(directory, name.removeprefix("group:"))
+    found = [visible(one) for one in sorted(members) if one not in barred]
+    return f"{visible(name)} ({', '.join(found) or 'nobody the directory knows'})"
 
 
 def excluded(approval: Approval) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from agentguard.ledger.events import VERSION, Event, Status, instant, some
 from agentguard.stepup.model import Approval, State, Vote
 
-__all__ = ["changed", "claimed", "opened", "settled", "voted"]
+__all__ = ["changed", "claimed", "escalated", "opened", "settled", "voted"]
 
 
 def opened(approval: Approval, *, id: str, at: dt.datetime) -> Event:
@@ -57,6 +57,13 @@ def changed(
     `more` says of an edit how we know who it was (`assurance`, `signature`); what they propose is not in it.
     """
     return some(**_of(f"approval.{state.value}", approval, id, at), by=by, reason=reason, **more)
+
+
+def escalated(
+    approval: Approval, *, id: str, at: dt.datetime, after_s: int, reviewers: tuple[str, ...]
+) -> Event:
+    """Nobody decided for so long, and further people may answer."""
+    return some(**_of("approval.escalated", approval, id, at), after_s=after_s, reviewers=list(reviewers))
 
 
 def claimed(approval: Approval, *, id: str, at: dt.datetime, decision_id: str | None = None) -> Event:

@@ -10,6 +10,7 @@ from agentguard.decision import (
     Approve,
     Decision,
     Effect,
+    Escalation,
     Flag,
     Matched,
     Mode,
@@ -103,7 +104,19 @@ def _flag(data: Mapping[str, Any]) -> Obligation:
 def _approve(data: Mapping[str, Any]) -> Obligation:
     return Approve(
         stages=tuple(
-            [Stage(_texts(one["reviewers"]), _whole(one.get("quorum", 1))) for one in data.get("stages", ())]
+            [
+                Stage(
+                    _texts(one["reviewers"]),
+                    _whole(one.get("quorum", 1)),
+                    tuple(
+                        [
+                            Escalation(_whole(step["after_s"]), _texts(step["reviewers"]))
+                            for step in one.get("escalate", ())
+                        ]
+                    ),
+                )
+                for one in data.get("stages", ())
+            ]
         ),
         expires_in_s=_whole(data["expires_in_s"]),
         rules=_texts(data.get("rules", ())),

@@ -123,11 +123,19 @@ class Outcome(_Call):
     prev: str | None = None
 
 
+class AskedLater(_Model):
+    """Further reviewers of a stage."""
+
+    after_s: int
+    reviewers: tuple[str, ...]
+
+
 class AskedStage(_Model):
     """One stage of a requirement."""
 
     reviewers: tuple[str, ...]
     quorum: int
+    escalate: tuple[AskedLater, ...] = ()
 
 
 class Asked(_Model):
@@ -185,6 +193,14 @@ class ApprovalState(_OfApproval):
     edited: bool = False
     assurance: str = ""
     signature: str | None = None
+
+
+class Escalated(_OfApproval):
+    """`approval.escalated`: nobody decided for `after_s` seconds, and `reviewers` may answer too."""
+
+    type: Literal["approval.escalated"]
+    after_s: int
+    reviewers: tuple[str, ...]
 
 
 class Claimed(_OfApproval):
@@ -250,6 +266,7 @@ Record = Annotated[
     | ApprovalOpened
     | VoteRecord
     | ApprovalState
+    | Escalated
     | Claimed
     | FlagRaised
     | PolicyLoaded

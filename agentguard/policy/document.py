@@ -64,11 +64,22 @@ class ObserveDocument(_Model):
     until: Instant
 
 
+class EscalationDocument(_Model):
+    """Further reviewers, once nobody decided for so long."""
+
+    after: Seconds
+    to: Annotated[tuple[Reviewer, ...], Field(strict=False, min_length=1, max_length=50)]
+
+
+_Escalations = Annotated[tuple[EscalationDocument, ...], Field(strict=False, max_length=10)]
+
+
 class StageDocument(_Model):
     """One stage of an approval: so many distinct people out of these."""
 
     reviewers: Annotated[tuple[Reviewer, ...], Field(strict=False, min_length=1, max_length=50)]
     quorum: Annotated[int, Field(ge=1, le=50)] = 1
+    escalate: _Escalations = ()
 
 
 class ApprovalDocument(_Model):
@@ -79,6 +90,7 @@ class ApprovalDocument(_Model):
     stages: Annotated[tuple[StageDocument, ...], Field(strict=False, min_length=1, max_length=10)] | None = (
         None
     )
+    escalate: _Escalations = ()
     expires_in: Seconds = 1800
     local: bool = False
     reason_required: bool = False
@@ -213,24 +225,49 @@ def mode_problems(
         yield Problem("AG113", "`mode: enforce` contradicts `observe`", ("mode",), "remove one of the two")
 
 
+def _single(approval: ApprovalDocument) -> StageDocument:
+    """The one stage of an approval that does not name stages."""
+    return StageDocument.model_construct(
+        reviewers=approval.reviewers, quorum=approval.quorum, escalate=approval.escalate
+    )
+
+
+def _escalation_problems(
+    at: tuple[str | int, ...], stage: StageDocument, expires_in: int
+) -> Iterator[Problem]:
+    last = 0
+    for number, step in enumerate(stage.escalate):
+        where = (*at, "escalate", number, "after")
+        if step.after >= expires_in:
+            yield Problem(
+                "AG111", "the escalation comes when nobody can answer any more", where,
+                "escalate before `expires_in`",
+            )  # fmt: skip
+        elif step.after <= last:
+            yield Problem("AG111", "escalations stand in the order of time", where, "sort them by `after`")
+        last = step.after
+
+
 def approval_problems(approval: ApprovalDocument) -> Iterator[Problem]:
     if approval.reviewers is None and approval.stages is None:
         yield Problem(
             "AG111", "the approval has no reviewers", ("approval",), "add `reviewers: [group:NAME]`"
         )
     if approval.stages is not None:
-        if approval.reviewers is not None or "quorum" in approval.model_fields_set:
+        if approval.reviewers is not None or approval.model_fields_set & {"quorum", "escalate"}:
             yield Problem(
-                "AG111", "the approval has `stages` beside `reviewers` or `quorum`", ("approval", "stages"),
+                "AG111", "the approval has `stages` beside `reviewers`, `quorum` or `escalate`",
+                ("approval", "stages"),
                 "each stage has its own",
             )  # fmt: skip
         stages = [(("approval", "stages", i), stage) for i, stage in enumerate(approval.stages)]
     elif approval.reviewers is not None:
-        stages = [(("approval",), StageDocument(reviewers=approval.reviewers, quorum=approval.quorum))]  # type: ignore[list-item]
+        stages = [(("approval",), _single(approval))]  # type: ignore[list-item]
     else:
         stages = []
     for at, stage in stages:
-        people = set(stage.reviewers)
+        yield from _escalation_problems(at, stage, approval.expires_in)
+        people = {*stage.reviewers, *[name for step in stage.escalate for name in step.to]}
         if "principal" in people and (len(people) > 1 or stage.quorum > 1):
             yield Problem(
                 "AG111", "`principal` stands alone in its stage, with a quorum of one", (*at, "reviewers"),

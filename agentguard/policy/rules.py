@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agentguard import cel
-from agentguard.decision import Approve, Effect, Flag, Matched, RedactResult, Stage
+from agentguard.decision import Approve, Effect, Escalation, Flag, Matched, RedactResult, Stage
 from agentguard.policy.document import (
     ApprovalDocument,
+    EscalationDocument,
     FlagDocument,
     ObserveDocument,
     PolicyDocument,
@@ -108,9 +110,11 @@ def order_of(match: Matched) -> Order:
 def approve_obligation(approval: ApprovalDocument, rule: str, reason: str) -> Approve:
     """The approval that a document asks for."""
     if approval.stages is not None:
-        stages = tuple(Stage(stage.reviewers, stage.quorum) for stage in approval.stages)
+        stages = tuple(
+            Stage(stage.reviewers, stage.quorum, _escalations(stage.escalate)) for stage in approval.stages
+        )
     else:
-        stages = (Stage(approval.reviewers or (), approval.quorum),)
+        stages = (Stage(approval.reviewers or (), approval.quorum, _escalations(approval.escalate)),)
     return Approve(
         stages=stages,
         expires_in_s=approval.expires_in,
@@ -119,6 +123,10 @@ def approve_obligation(approval: ApprovalDocument, rule: str, reason: str) -> Ap
         local=approval.local,
         reason_required=approval.reason_required,
     )
+
+
+def _escalations(steps: Iterable[EscalationDocument]) -> tuple[Escalation, ...]:
+    return tuple(Escalation(step.after, step.to) for step in steps)
 
 
 def compile_policy(policy: ParsedPolicy, expressions: Expressions) -> tuple[list[Rule], list[Finding]]:

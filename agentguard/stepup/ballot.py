@@ -98,7 +98,7 @@ def departed(directory: Directory, approval: Approval) -> tuple[str, ...]:
     for vote in approval.votes:
         if vote.verdict != "approve" or vote.assurance == "local":
             continue
-        names = frozenset(approval.requirement.stages[vote.stage].reviewers)
+        names = frozenset(approval.reviewers(vote.stage, vote.at))
         still = memberships_of(directory, approval, vote.subject, vote.assurance)
         if directory.active(vote.subject) is False or not names.intersection(still):
             gone.append(vote.subject)
@@ -145,7 +145,7 @@ def memberships_of(
     if assurance == "local":
         return ()
     found: list[str] = []
-    for name in dict.fromkeys(name for stage in approval.requirement.stages for name in stage.reviewers):
+    for name in dict.fromkeys(name for stage in approval.requirement.stages for name in stage.everybody):
         if name == PRINCIPAL:
             belongs = _is_principal(directory, approval, subject)
         elif name.startswith(_GROUP):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from typing import Final, get_args
 
-from agentguard.decision import Stage
 from agentguard.errors import StoreError, VoteRefused
 from agentguard.stepup.model import Approval, Assurance, Requirement, Vote
 
@@ -58,7 +57,8 @@ def check_requirement(requirement: Requirement) -> None:
                 f"stage {number} of an approval has the quorum {quorum!r}; it must be a whole number "
                 f"from 1 to {MAX_QUORUM}"
             )
-        if not stage.reviewers or not all(isinstance(name, str) and name.strip() for name in stage.reviewers):
+        people: tuple[object, ...] = stage.everybody
+        if not stage.reviewers or not all(isinstance(name, str) and name.strip() for name in people):
             raise StoreError(f"stage {number} of an approval names no reviewers")
 
 
@@ -99,22 +99,22 @@ def check_vote(approval: Approval, vote: Vote, excluded: frozenset[str] = frozen
     if requirement.reason_required and not vote.reason.strip():
         raise VoteRefused(f"`{approval.id}` asks for a reason with every answer")
     stage = min(max(approval.stage, 0), len(requirement.stages) - 1)
-    stages = requirement.stages[stage : stage + 1] if vote.verdict == "approve" else requirement.stages
+    stages = [stage] if vote.verdict == "approve" else range(len(requirement.stages))
     if not any(_eligible(approval, vote, candidate, excluded) for candidate in stages):
-        raise VoteRefused(_why(approval, vote, requirement.stages[stage], excluded))
+        raise VoteRefused(_why(approval, vote, stage, excluded))
 
 
-def _eligible(approval: Approval, vote: Vote, stage: Stage, excluded: frozenset[str]) -> bool:
+def _eligible(approval: Approval, vote: Vote, stage: int, excluded: frozenset[str]) -> bool:
     if vote.assurance == "local":
         return (
             approval.requirement.local
-            and stage.quorum == 1
+            and approval.requirement.stages[stage].quorum == 1
             and fold(vote.subject) == LOCAL
             and not _is_excluded(approval, LOCAL, excluded)
         )
     if fold(vote.subject) == LOCAL:
         return False
-    names = set(vote.memberships) & set(stage.reviewers)
+    names = set(vote.memberships).intersection(approval.reviewers(stage, vote.at))
     if PRINCIPAL in names:
         return True
     return bool(names) and not _is_excluded(approval, vote.subject, excluded)
@@ -125,8 +125,9 @@ def _is_excluded(approval: Approval, subject: str, excluded: frozenset[str]) -> 
     return any(fold(name) == who for name in approval.excluded | excluded)
 
 
-def _why(approval: Approval, vote: Vote, stage: Stage, excluded: frozenset[str]) -> str:
-    could = f"{stage.quorum} of {', '.join(f'`{name}`' for name in stage.reviewers)} can"
+def _why(approval: Approval, vote: Vote, stage: int, excluded: frozenset[str]) -> str:
+    people = ", ".join(f"`{name}`" for name in approval.reviewers(stage, vote.at))
+    could = f"{approval.requirement.stages[stage].quorum} of {people} can"
     if vote.assurance == "local":
         if not approval.requirement.local:
             return (

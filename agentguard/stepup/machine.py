@@ -26,10 +26,11 @@ from agentguard.ledger import approvals as written
 from agentguard.ledger.events import Status
 from agentguard.stepup.eligibility import check_requirement, check_votable, check_vote, fold, same_person
 from agentguard.stepup.model import Approval, Proposal, State, Vote
-from agentguard.store.protocol import ApprovalChange
+from agentguard.store.protocol import ApprovalChange, Event
 
 __all__ = [
     "TRANSITIONS",
+    "escalate",
     "expire",
     "missing",
     "opened",
@@ -153,6 +154,25 @@ def expire(approval: Approval, now: dt.datetime) -> ApprovalChange | None:
         by="",
         reason="nobody decided in time" if asked else "it was not used in time",
     )
+
+
+def escalate(approval: Approval, now: dt.datetime) -> ApprovalChange | None:
+    """Say that further people may answer, once for each step that is due.
+
+    Who may answer follows from the time alone (`Approval.reviewers`), whether this was said or not.
+    """
+    if approval.state is not State.REQUESTED or now >= approval.expires_at:
+        return None
+    waited = (now - approval.opened_at).total_seconds()
+    due = [step for step in approval.escalations[approval.level :] if waited >= step.after_s]
+    told: list[Event] = []
+    for step in due:
+        event = written.escalated(
+            approval, id=uuid7(), at=now, after_s=step.after_s, reviewers=step.reviewers
+        )
+        approval = replace(approval, level=approval.level + 1, last_event=event["id"])
+        told.append(event)
+    return ApprovalChange(approval, told) if told else None
 
 
 def withdraw(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from agentguard.decision import Stage
+from agentguard.decision import Escalation, Stage
 
 __all__ = ["TERMINAL", "Approval", "Assurance", "Proposal", "Requirement", "State", "Verdict", "Vote"]
 
@@ -97,6 +97,7 @@ class Approval:
     restored backup has another one. `outcome` is set when the claimed call ended. `args_hmac` and `chain`
     (ids, outermost first) are what its events carry; `last_event` is the id of the newest of them, kept by
     the state machine and the store. `proposal` is what a reviewer wants to run instead.
+    `level` is how many escalations were told.
     """
 
     id: str
@@ -129,3 +130,24 @@ class Approval:
     chain: tuple[str, ...] = ()
     last_event: str | None = None
     proposal: Proposal | None = None
+    level: int = 0
+
+    def reviewers(self, stage: int, at: dt.datetime) -> tuple[str, ...]:
+        """Who may answer a stage at a time: further people too once nobody decided for long enough."""
+        return self.requirement.stages[stage].after((at - self.opened_at).total_seconds())
+
+    @property
+    def escalations(self) -> tuple[Escalation, ...]:
+        """Every escalation of every stage, in the order of time; the first `level` of them were told."""
+        steps = [step for stage in self.requirement.stages for step in stage.escalate]
+        return tuple(sorted(steps, key=lambda step: step.after_s))
+
+    @property
+    def due(self) -> dt.datetime | None:
+        """When something has to happen to it next by itself: an escalation, or its expiry."""
+        if self.state not in (State.REQUESTED, State.APPROVED):
+            return None
+        left = self.escalations[self.level :] if self.state is State.REQUESTED else ()
+        if not left:
+            return self.expires_at
+        return min(self.expires_at, self.opened_at + dt.timedelta(seconds=left[0].after_s))

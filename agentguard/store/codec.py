@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agentguard.canonical import Frozen, encode, freeze
-from agentguard.decision import Stage
+from agentguard.decision import Escalation, Stage
 from agentguard.errors import ArgumentsError, StoreError, StoreUnavailable
 from agentguard.stepup.model import Approval, Proposal, Requirement, State, Vote
 from agentguard.store.clock import from_micros, to_micros
@@ -26,13 +26,13 @@ COLUMNS: Final = (
     "id", "call_id", "digest", "state", "stage", "opened_at", "expires_at", "decided_at", "claimed_at",
     "settled_at", "epoch", "erased", "last_event", "agent", "principal", "arguments", "shown", "request",
     "body", "votes", "outcome", "note", "lane",
-    "proposal",
+    "proposal", "level", "due",
 )  # fmt: skip
 """The columns of an approval beside its tenant and version."""
 
 MUTABLE: Final = (
     "state", "stage", "decided_at", "settled_at", "last_event", "votes", "outcome", "note",
-    "proposal",
+    "proposal", "level", "due",
 )  # fmt: skip
 """What an update may change."""
 
@@ -87,6 +87,8 @@ def dump(approval: Approval) -> Row:
             "outcome": None if approval.outcome is None else _freeze(approval.outcome),
             "note": approval.note,
             "lane": rules_of(approval),
+            "level": approval.level,
+            "due": _micros(approval.due),
             "proposal": None if approval.proposal is None else _dump_proposal(approval.proposal),
         }
     except (ArgumentsError, TypeError, ValueError, AttributeError) as error:
@@ -121,7 +123,16 @@ def load(tenant: str, row: Mapping[str, Any]) -> Approval:
             excluded=frozenset(_text(subject) for subject in body["excluded"]),
             requirement=Requirement(
                 stages=tuple(
-                    Stage(tuple(_text(name) for name in stage["reviewers"]), stage["quorum"])
+                    Stage(
+                        tuple(_text(name) for name in stage["reviewers"]),
+                        stage["quorum"],
+                        tuple(
+                            Escalation(
+                                _whole(step["after_s"]), tuple(_text(name) for name in step["reviewers"])
+                            )
+                            for step in stage.get("escalate", ())
+                        ),
+                    )
                     for stage in asked["stages"]
                 ),
                 expires_in_s=asked["expires_in_s"],
@@ -147,6 +158,7 @@ def load(tenant: str, row: Mapping[str, Any]) -> Approval:
             outcome=None if row["outcome"] is None else _thaw(row["outcome"]),
             note=_text(row["note"]),
             last_event=row["last_event"],
+            level=_whole(row["level"]),
             proposal=None if row["proposal"] is None else _load_proposal(json.loads(row["proposal"])),
         )
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, ArgumentsError) as error:

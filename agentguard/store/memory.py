@@ -130,14 +130,23 @@ class MemoryStore:
             return None if known is None else codec.load(tenant, found.approvals[known])
 
     def approvals(
-        self, tenant: str, *, states: Sequence[State] = (), limit: int = 100, prefix: str = ""
+        self,
+        tenant: str,
+        *,
+        states: Sequence[State] = (),
+        due_by: dt.datetime | None = None,
+        limit: int = 100,
+        prefix: str = "",
     ) -> list[Approval]:
         wanted = {state.value for state in states}
+        by = None if due_by is None else to_micros(due_by)
         with self._lock:
             rows = [
                 row
                 for row in self._tenant(tenant, create=False).approvals.values()
-                if (not wanted or row["state"] in wanted) and row["id"].startswith(prefix)
+                if (not wanted or row["state"] in wanted)
+                and row["id"].startswith(prefix)
+                and (by is None or (row["due"] is not None and row["due"] <= by))
             ]
             rows.sort(key=lambda row: row["opened_at"])
             return [codec.load(tenant, row) for row in rows[:limit]]
@@ -188,7 +197,7 @@ class MemoryStore:
                 found = self._tenant(tenant)
                 self._add(found, leaves)
                 claimed = {"state": State.CLAIMED.value, "claimed_at": micros, "last_event": last}
-                self._keep(found, {**record, **claimed})
+                self._keep(found, {**record, **claimed, "due": None})
                 return codec.load(tenant, found.approvals[approval_id])
             refusal = rules.refusal(approval, digest, now, self._epoch, bool(record["erased"]))
         if refusal.state == State.EXPIRED.value:

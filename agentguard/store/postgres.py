@@ -57,7 +57,7 @@ _LANE: Final = """
     SELECT count(*) FROM approval
     WHERE tenant = %s AND agent = %s AND lane = %s AND state = 'requested' AND expires_at > %s"""
 _CLAIM: Final = f"""
-    UPDATE approval SET state = 'claimed', claimed_at = %(now)s, prev_event = last_event,
+    UPDATE approval SET state = 'claimed', due = NULL, claimed_at = %(now)s, prev_event = last_event,
         last_event = %(last)s
     WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'approved' AND digest = %(digest)s
         AND expires_at > %(now)s AND decided_at <= %(now)s + %(behind)s AND erased = 0
@@ -224,7 +224,13 @@ class PostgresStore:
         return None if row is None else codec.load(tenant, row)
 
     def approvals(
-        self, tenant: str, *, states: Sequence[State] = (), limit: int = 100, prefix: str = ""
+        self,
+        tenant: str,
+        *,
+        states: Sequence[State] = (),
+        due_by: dt.datetime | None = None,
+        limit: int = 100,
+        prefix: str = "",
     ) -> list[Approval]:
         number = self._known(tenant)
         if number is None:
@@ -234,6 +240,9 @@ class PostgresStore:
         if states:
             sql += " AND state = ANY(%s)"
             values.append([state.value for state in states])
+        if due_by is not None:
+            sql += " AND due <= %s"
+            values.append(to_micros(due_by))
         with self._connections.use() as db:
             found = db.execute(f"{sql} ORDER BY opened_at, no LIMIT %s".encode(), (*values, limit)).fetchall()
         return [codec.load(tenant, _named(row)) for row in found]

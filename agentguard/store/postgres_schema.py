@@ -66,6 +66,11 @@ _EDITS: Final = (
     "CREATE INDEX approval_lane ON approval (tenant, agent, lane) WHERE state = 'requested'",
     # What a reviewer wants to run instead.
     "ALTER TABLE approval ADD COLUMN proposal bytea",
+    # How many escalations were told, and when something happens next: an escalation, or the expiry.
+    "ALTER TABLE approval ADD COLUMN level integer NOT NULL DEFAULT 0",
+    "ALTER TABLE approval ADD COLUMN due bigint",
+    "UPDATE approval SET due = expires_at WHERE state IN ('requested', 'approved')",
+    "CREATE INDEX approval_due ON approval (tenant, due) WHERE due IS NOT NULL",
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EDITS)

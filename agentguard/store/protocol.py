@@ -204,10 +204,12 @@ class Store(Protocol):
         tenant: str,
         *,
         states: Sequence[State] = (),
+        due_by: dt.datetime | None = None,
         limit: int = 100,
         prefix: str = "",
     ) -> list[Approval]:
-        """Approvals, oldest first; `prefix` matches the beginning of the id, as people type it."""
+        """Approvals, oldest first; `prefix` matches the beginning of the id, as people type it, and `due_by`
+        gives those to which something happens by itself until then (`Approval.due`)."""
         ...
 
     def update_approval(self, tenant: str, approval_id: str, update: Update) -> Approval:

@@ -57,8 +57,8 @@ _LANE: Final = """
     SELECT count(*) FROM approval
     WHERE tenant = ? AND agent = ? AND lane = ? AND state = 'requested' AND expires_at > ?"""
 _CLAIM: Final = """
-    UPDATE approval SET state = 'claimed', claimed_at = :now, prev_event = last_event, last_event = :last,
-        version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
+    UPDATE approval SET state = 'claimed', due = NULL, claimed_at = :now, prev_event = last_event,
+        last_event = :last, version = (SELECT version + 1 FROM tenant WHERE no = :tenant)
     WHERE tenant = :tenant AND id = :id AND state = 'approved' AND digest = :digest AND expires_at > :now
         AND decided_at <= :now + :behind AND erased = 0
         AND epoch = (SELECT value FROM meta WHERE key = 'epoch')
@@ -180,13 +180,22 @@ class SQLiteStore:
         return None if row is None else codec.load(tenant, row)
 
     def approvals(
-        self, tenant: str, *, states: Sequence[State] = (), limit: int = 100, prefix: str = ""
+        self,
+        tenant: str,
+        *,
+        states: Sequence[State] = (),
+        due_by: dt.datetime | None = None,
+        limit: int = 100,
+        prefix: str = "",
     ) -> list[Approval]:
         sql = "SELECT a.* FROM approval a JOIN tenant t ON t.no = a.tenant WHERE t.name = ?"
         values: list[Any] = [tenant]
         if states:
             sql += f" AND a.state IN ({', '.join('?' * len(states))})"
             values += [state.value for state in states]
+        if due_by is not None:
+            sql += " AND a.due <= ?"
+            values.append(to_micros(due_by))
         if prefix:
             sql += " AND substr(a.id, 1, ?) = ?"
             values += [len(prefix), prefix]

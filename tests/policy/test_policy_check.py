@@ -630,10 +630,8 @@ def test_T57_a_report_shows_no_control_characters() -> None:
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML without libyaml is ten times slower")
-def test_ten_thousand_rules_load_in_seconds(tmp_path: Path) -> None:
-    """Reading, checking and compiling a large set."""
-    import time
-
+def test_ten_thousand_rules_load(tmp_path: Path) -> None:
+    """Reading, checking and compiling a large set; how long it takes is a benchmark's affair."""
     text = 'policy: p\ntools: ["*"]\nrules:\n' + "".join(
         f"  - id: r{i}\n    effect: step_up\n    tools: [t{i}.x]\n"
         f'    when: args.amount > {i} && environment == "prod"\n'
@@ -641,10 +639,7 @@ def test_ten_thousand_rules_load_in_seconds(tmp_path: Path) -> None:
         for i in range(10_000)
     )
     (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
-    started = time.perf_counter()
     assert len(Snapshot.load(tmp_path).rules) == 10_000
-    # The aim is two seconds on an idle machine; the test leaves room for a busy one.
-    assert time.perf_counter() - started < 8
 
 
 def test_an_exception_without_expiry_is_refused() -> None:
