@@ -7,7 +7,21 @@ from typing import Final
 
 from . import ast, native
 from .adapt import INPUT_SIZE
-from .emitter import Emitter, Value, between, both, call, compare, const, different, name, negated, same
+from .emitter import (
+    CONSTANTS,
+    Emitter,
+    Value,
+    between,
+    both,
+    call,
+    compare,
+    const,
+    different,
+    item,
+    name,
+    negated,
+    same,
+)
 from .template import Hole, Template
 from .values import INT_MAX, INT_MIN
 
@@ -30,8 +44,8 @@ class Comparing(Emitter):
         self.template = template
 
     def filled(self, hole: Hole) -> py.expr:
-        """The parameter that holds a constant."""
-        return name(f"k{hole.index}")
+        """A constant of the condition."""
+        return item(name(CONSTANTS), const(hole.index))
 
     def held(self, value: py.expr) -> Value:
         """The result of a function that the interpreter uses, in a variable."""

@@ -11,10 +11,10 @@ interpreter would not (both ways lead to the same value, or to the interpreter),
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Final, TypeAlias
 
-from . import ast, native
+from . import native
 from .access import has, index, optional_index, optional_select, select
 from .adapt import adapt, export
 from .arithmetic import add, divide, modulo, multiply, negate, subtract
@@ -25,14 +25,15 @@ from .maps import build
 from .template import Template
 from .values import UNDECIDED
 
-Compiled: TypeAlias = Callable[[Mapping[str, object]], object]
-Shape: TypeAlias = tuple[CodeType, tuple[object, ...]]
+Compiled: TypeAlias = Callable[[Mapping[str, object], tuple[object, ...]], object]
+"""A function of the bindings and of the constants of one condition."""
 SHAPES: Final = 512
-"""How many code objects an environment keeps."""
+"""How many functions an environment keeps."""
 LARGEST: Final = 1_300
 """Shapes of more parts, about 13 for each comparison, would take Python more than 20 ms in a decision."""
 
-# What the names in compiled code mean. Its own are `v1`, `k0`, `f0`, `bindings`, `context` and `limits`.
+# What the names in compiled code mean. Its own are `v1`, `f0`, `bindings`, `constants`, `context`
+# and `limits`.
 _NAMES: Final[dict[str, object]] = {
     "__builtins__": {},
     "type": type, "len": len, "str": str, "int": int, "float": float, "dict": dict,
@@ -50,41 +51,33 @@ _NAMES: Final[dict[str, object]] = {
 }  # fmt: skip
 
 
-def compiled(tree: ast.Node, environment: Environment, *, only_known: bool = False) -> Compiled | None:
-    """The compiled function of a tree, or ``None`` where there is none.
+def compiled(template: Template, environment: Environment, *, only_known: bool = False) -> Compiled | None:
+    """The compiled function of all trees of a shape, or ``None`` where there is none.
 
-    It is called with the bindings; where it returns ``UNDECIDED`` or raises, the interpreter has to answer.
-    Trees of one shape share one code object; with ``only_known`` no new shape is compiled, which takes about
-    a millisecond. Raises ``RecursionError`` or ``MemoryError`` where the caller has left it too little.
+    It is called with the bindings and the constants of a tree; where it returns ``UNDECIDED`` or raises, the
+    interpreter has to answer. With ``only_known`` no new shape is compiled, which takes about a millisecond.
+    Raises ``RecursionError`` or ``MemoryError`` where the caller has left it too little.
     """
-    shapes: dict[tuple[object, ...], Shape | None] = environment.shapes
-    template = Template(tree)
+    shapes: dict[tuple[object, ...], Compiled | None] = environment.shapes
     if template.key not in shapes:
         if only_known:
             return None
         if len(shapes) >= SHAPES:
             shapes.clear()
-        shapes[template.key] = _shape(tree, template, environment)
-    shape = shapes.get(template.key)
-    if shape is None:
-        return None
-    code, functions = shape
-    return FunctionType(code, _NAMES, "condition", (*template.constants, *functions, environment.limits))
+        shapes[template.key] = _shape(template, environment)
+    return shapes.get(template.key)
 
 
-def _shape(tree: ast.Node, template: Template, environment: Environment) -> Shape | None:
+def _shape(template: Template, environment: Environment) -> Compiled | None:
     if len(template.key) > LARGEST:
         return None
     try:
         generator = Generator(template, environment)
-        generator.result(tree, {})
+        generator.result(template.tree, {})
         if generator.spent > environment.limits.steps:
             return None
-        parameters = [
-            *(f"k{number}" for number in range(len(template.constants))),
-            *(f"f{number}" for number in range(len(generator.functions))),
-        ]
-        return generator.code(parameters), tuple(generator.functions)
+        code = generator.code([f"f{number}" for number in range(len(generator.functions))])
     except (NotCompiled, SyntaxError):
         # Python's own compiler has bounds too, such as 20 loops inside each other.
         return None
+    return FunctionType(code, _NAMES, "condition", (*generator.functions, environment.limits))

@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal["raw", "any", "bool", "int"]
 type, in range."""
 
 BINDINGS: Final = "bindings"
+CONSTANTS: Final = "constants"
 CONTEXT: Final = "context"
 LIMITS: Final = "limits"
 UNDECIDED: Final = "UNDECIDED"
@@ -140,7 +141,7 @@ class Emitter:
         self.body.append(py.Break())
 
     def code(self, parameters: Iterable[str]) -> CodeType:
-        """The code of a function of the bindings, ``parameters`` and the limits.
+        """The code of a function of the bindings, the constants, ``parameters`` and the limits.
 
         Raises ``SyntaxError``, ``RecursionError`` or ``MemoryError`` where Python cannot compile it.
         """
@@ -150,7 +151,7 @@ class Emitter:
             body = [py.Assign([py.Name(CONTEXT, _STORE)], begin), *body]
         arguments = py.arguments(
             posonlyargs=[],
-            args=[py.arg(parameter) for parameter in (BINDINGS, *parameters, LIMITS)],
+            args=[py.arg(parameter) for parameter in (BINDINGS, CONSTANTS, *parameters, LIMITS)],
             kwonlyargs=[],
             kw_defaults=[],
             defaults=[],

@@ -42,7 +42,9 @@ class Environment:
 
     __slots__ = (
         "closed",
+        "forms",
         "functions",
+        "layouts",
         "limits",
         "members",
         "path_functions",
@@ -71,6 +73,9 @@ class Environment:
         self.limits = limits
         # The compiler's own: code objects by the shape of the conditions that they are for.
         self.shapes: dict[tuple[object, ...], Any] = {}
+        # What sources that differ only in constants have in common (`forms`).
+        self.layouts: dict[tuple[str, ...], tuple[bool, ...] | None] = {}
+        self.forms: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
         for name in (*self.functions, *self.path_functions):
             if name in library.GLOBALS or name in library.MACROS:
                 raise ValueError(f"`{name}` is a standard function: choose another name")

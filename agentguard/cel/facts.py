@@ -22,6 +22,11 @@ class Facts:
     paths: frozenset[str]
     calls: frozenset[CalledWith]
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions called."""
+        return frozenset([function for function, _ in self.calls])
+
 
 def facts(tree: ast.Node) -> Facts:
     """Collect what ``tree``, already resolved, reads."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 from . import ast
@@ -24,10 +26,16 @@ _PRECEDENCE: Final = {
 }  # fmt: skip
 # A chain such as `a + b + c` is no nesting to its reader, but one level of the tree for each operator.
 _CHAIN: Final = 2
+_NO_BLANKS: Final[Mapping[int, object]] = MappingProxyType({})
 
 
-def parse(source: str, limits: Limits = DEFAULT_LIMITS) -> ast.Node:
-    """The tree of ``source``, macros expanded; ``CelSyntaxError`` or ``Unsupported`` where there is none."""
+def parse(
+    source: str, limits: Limits = DEFAULT_LIMITS, blanks: Mapping[int, object] = _NO_BLANKS
+) -> ast.Node:
+    """The tree of ``source``, macros expanded; ``CelSyntaxError`` or ``Unsupported`` where there is none.
+
+    ``blanks`` are values for the literals that begin at these offsets, in place of their own.
+    """
     if len(source) > limits.source:
         message = f"condition too long: {limits.source} characters are possible"
         raise CelSyntaxError(message, source, limits.source)
@@ -36,13 +44,14 @@ def parse(source: str, limits: Limits = DEFAULT_LIMITS) -> ast.Node:
             source.encode()
         except UnicodeEncodeError as error:
             raise CelSyntaxError("lone surrogate: not a Unicode character", source, error.start) from None
-    return _Parser(source, limits).parse()
+    return _Parser(source, limits, blanks).parse()
 
 
 class _Parser:
-    def __init__(self, source: str, limits: Limits) -> None:
+    def __init__(self, source: str, limits: Limits, blanks: Mapping[int, object]) -> None:
         self.source = source
         self.limits = limits
+        self.blanks = blanks
         self.tokens = tokenize(source)
         self.at = 0
         self.depth = 0
@@ -193,6 +202,8 @@ class _Parser:
     def primary(self) -> ast.Node:
         token = self.token
         self.at += 1
+        if token.start in self.blanks:
+            return self.made(ast.Literal(self.blanks[token.start], token.start, token.end))
         match token.kind:
             case "number":
                 number = number_value(token.text, self.source, token.start)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from . import ast
 from .access import Run
@@ -12,10 +13,15 @@ from .context import Context
 from .environment import UNDECLARED, Environment
 from .errors import CelError, CelException, CelSyntaxError
 from .facts import CalledWith, Facts, cost_of, facts
+from .forms import Form, find, learn
 from .parser import parse
 from .resolver import resolve
+from .template import Template
 from .trace import Trace, trace
 from .values import UNDECIDED
+
+if TYPE_CHECKING:
+    from .compiler import Compiled
 
 
 class Program:
@@ -23,30 +29,53 @@ class Program:
 
     Attributes
     ----------
-    source, ast:
-        The text and its syntax tree; offsets of nodes index the text.
+    source:
+        The text.
     environment:
         What it was compiled under.
+    form, values:
+        What it has in common with sources that differ only in constants, if that is known, and its own.
     compiled:
-        The compiled function, once there is one. It is called with the bindings and returns what ``evaluate``
-        returns, or it raises anything or returns ``UNDECIDED``: then ``interpret`` has to answer.
+        The compiled function, once there is one. It is called with the bindings and the ``constants`` and
+        returns what ``evaluate`` returns, or it raises anything or returns ``UNDECIDED``: then ``interpret``
+        has to answer.
 
     """
 
-    __slots__ = ("_evaluated", "_facts", "_steps", "ast", "compiled", "environment", "source")
+    __slots__ = (
+        "_ast", "_evaluated", "_facts", "_steps", "compiled", "constants", "environment", "form", "source",
+        "values",
+    )  # fmt: skip
 
-    def __init__(self, source: str, tree: ast.Node, environment: Environment) -> None:
+    def __init__(
+        self,
+        source: str,
+        environment: Environment,
+        tree: ast.Node | None = None,
+        form: Form | None = None,
+        values: tuple[object, ...] = (),
+    ) -> None:
         self.source = source
-        self.ast = tree
         self.environment = environment
-        # Both are made when first wanted; two threads may make the same one, and either is kept.
+        self.form = form
+        self.values = values
+        # These are made when first wanted; two threads may make the same one, and either is kept.
+        self._ast = tree
         self._facts: Facts | None = None
         self._steps: tuple[Run, int] | None = None
         self._evaluated = 0
-        self.compiled: Callable[[Mapping[str, object]], object] | None = None
+        self.constants: tuple[object, ...] = ()
+        self.compiled: Compiled | None = None
 
     def __repr__(self) -> str:
         return f"Program({self.source!r})"
+
+    @property
+    def ast(self) -> ast.Node:
+        """The syntax tree; offsets of nodes index the source."""
+        if self._ast is None:
+            self._ast = resolve(parse(self.source, self.environment.limits), self.source, self.environment)
+        return self._ast
 
     @property
     def facts(self) -> Facts:
@@ -58,12 +87,17 @@ class Program:
     @property
     def names(self) -> frozenset[str]:
         """The free top-level names it reads."""
-        return self.facts.names
+        return (self.form or self.facts).names
 
     @property
     def paths(self) -> frozenset[str]:
         """The free paths it reads, such as ``args.amount``; ``args["amount"]`` is the same path."""
-        return self.facts.paths
+        return (self.form or self.facts).paths
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions it calls."""
+        return (self.form or self.facts).functions
 
     @property
     def calls(self) -> frozenset[CalledWith]:
@@ -75,26 +109,42 @@ class Program:
         """An estimate of the nodes that one evaluation visits; lists of unknown length count 100 elements."""
         return cost_of(self.ast)
 
+    def template(self) -> tuple[Template, tuple[object, ...]]:
+        """The shape of its compiled code, and the constants for it."""
+        if self.form is not None:
+            return self.form.template, self.form.template.filled(self.values)
+        found = Template(self.ast)
+        return found, tuple(found.constants)
+
     def _built(self) -> tuple[Run, int]:
         builder = Builder(self.environment)
         self._steps = builder.build(self.ast, {}), builder.slots
         return self._steps
 
     def _prepare(self) -> None:
-        """Compile, when it pays: a new shape takes about a millisecond, so only from the second time on."""
+        """Compile, when it pays: a new shape takes about a millisecond, so only from its second time on."""
         if self._evaluated >= 2:
             return
         self._evaluated += 1
         try:
             from .compiler import compiled  # what is never evaluated needs no compiler
 
-            made = compiled(self.ast, self.environment, only_known=self._evaluated == 1)
+            template, constants = self.template()
+            made = compiled(template, self.environment, only_known=self._first())
         except (RecursionError, MemoryError):
             # Too little stack is left to the caller: the interpreter says what that means.
             return
         if made is not None:
-            # Two threads may make one; what is there never goes away again.
+            # Two threads may make one; what is there never goes away again. The function comes last.
+            self.constants = constants
             self.compiled = made
+
+    def _first(self) -> bool:
+        """Whether this is the first evaluation, of any source of the form."""
+        if self.form is None:
+            return self._evaluated == 1
+        first, self.form.evaluated = not self.form.evaluated, True
+        return first
 
     def evaluate(self, bindings: Mapping[str, object]) -> object:
         """The value under ``bindings``; raises ``CelError`` or ``Unsupported``, and nothing else.
@@ -105,7 +155,7 @@ class Program:
             self._prepare()
         if self.compiled is not None:
             try:
-                value = self.compiled(bindings)
+                value = self.compiled(bindings, self.constants)
             except Exception:
                 value = UNDECIDED
             if value is not UNDECIDED:
@@ -147,7 +197,11 @@ def compile(source: str, *, environment: Environment | None = None) -> Program:
     """
     environment = UNDECLARED if environment is None else environment
     try:
+        known = find(source, environment)
+        if known is not None:
+            return Program(source, environment, None, *known)
         tree = resolve(parse(source, environment.limits), source, environment)
-        return Program(source, tree, environment)
+        learn(source, tree, environment)
+        return Program(source, environment, tree)
     except RecursionError:
         raise CelSyntaxError("condition too deep for the stack that is left", source, 0) from None

@@ -6,6 +6,7 @@ its holes. A hole has a kind, and nothing but the kind may shape the code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -22,6 +23,14 @@ _NAMED: Final = {True: "true", False: "false"}
 
 
 @dataclass(frozen=True, slots=True)
+class Blank:
+    """In the tree of a form, where constant number ``index`` of each of its sources stands."""
+
+    index: int
+    kind: Literal["text", "small"]
+
+
+@dataclass(frozen=True, slots=True)
 class Hole:
     """Where constant number ``index`` stands."""
 
@@ -32,9 +41,10 @@ class Hole:
 class Template:
     """The shape of a resolved tree: ``key`` is equal for equal shapes, ``constants`` fill the ``holes``."""
 
-    __slots__ = ("constants", "holes", "key")
+    __slots__ = ("constants", "holes", "key", "tree")
 
     def __init__(self, tree: ast.Node) -> None:
+        self.tree: Final = tree
         self.constants: list[object] = []
         self.holes: dict[int, Hole] = {}
         parts: list[object] = []
@@ -44,6 +54,10 @@ class Template:
     def hole(self, node: ast.Node) -> Hole | None:
         """The hole that a node is, if it is one."""
         return self.holes.get(id(node))
+
+    def filled(self, values: Sequence[object]) -> tuple[object, ...]:
+        """The constants, with ``values`` in the place of blanks."""
+        return tuple([_filled(constant, values) for constant in self.constants])
 
     def _fill(self, node: ast.Node, value: object, kind: Kind, parts: list[object]) -> None:
         hole = self.holes[id(node)] = Hole(len(self.constants), kind)
@@ -111,11 +125,23 @@ class Template:
 def kind_of(value: object) -> Kind:
     """The kind of a constant."""
     kind = type(value)
+    if isinstance(value, Blank):
+        return value.kind
     if kind is str:
         return "text" if len(value) <= _FREE and is_unicode(value) else "other"  # type: ignore[arg-type]  # a str
     if kind is int:
         return "small" if -_EXACT <= value <= _EXACT else "other"  # type: ignore[operator]  # an int
     return "double" if kind is float else "other"
+
+
+def _filled(constant: object, values: Sequence[object]) -> object:
+    if isinstance(constant, Blank):
+        return values[constant.index]
+    if isinstance(constant, frozenset):
+        return frozenset([_filled(item, values) for item in constant])
+    if type(constant) is tuple:
+        return tuple([_filled(item, values) for item in constant])
+    return constant
 
 
 def is_unicode(text: str) -> bool:

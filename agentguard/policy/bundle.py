@@ -24,10 +24,11 @@ from agentguard.policy.register import Register
 from agentguard.policy.snapshot import Signed, Snapshot
 from agentguard.signatures import is_public_key, opened, signed
 
-__all__ = ["Bundle", "trusted_keys"]
+__all__ = ["LARGEST", "Bundle", "trusted_keys"]
 
 _TYPE: Final = "agentguard-bundle+jws"
-_LARGEST: Final = 64 * 1024 * 1024
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of one bundle."""
 
 
 class _Content(BaseModel):
@@ -60,7 +61,7 @@ class Bundle:
         """
         try:
             with Path(path).open("rb") as file:
-                content = file.read(_LARGEST + 1)
+                content = file.read(LARGEST + 1)
         except OSError as error:
             raise PolicyError(f"the bundle `{path}` cannot be read: {error.strerror}") from None
         return cls.verify(content, trust, name=str(path))
@@ -76,7 +77,7 @@ class Bundle:
         """
         payload, signer = _opened(content, list(trust), name)
         try:
-            found = _Content.model_validate(loads(payload, what="the bundle", limit=_LARGEST))
+            found = _Content.model_validate(loads(payload, what="the bundle", limit=LARGEST))
             created = dt.datetime.fromisoformat(found.created)
         except (ValidationError, ArgumentsError, ValueError):
             raise PolicyError(f"`{name}` is signed, but is not a bundle of policies") from None
@@ -153,8 +154,8 @@ def _snapshot(
 
 
 def _opened(content: bytes, keys: Sequence[Mapping[str, Any]], name: str) -> tuple[bytes, str]:
-    if len(content) > _LARGEST:
-        raise PolicyError(f"`{name}` is longer than {_LARGEST} bytes")
+    if len(content) > LARGEST:
+        raise PolicyError(f"`{name}` is longer than {LARGEST} bytes")
     if not keys:
         raise PolicyError(f"no key is trusted to sign `{name}`; name the public keys that are")
     found = opened(content.strip(), _TYPE, keys)

@@ -9,26 +9,39 @@ import datetime as dt
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from agentguard.decision import Effect
+from agentguard.policy.arguments import argument_findings
 from agentguard.policy.files import Files
 from agentguard.policy.findings import Finding, closest, suggestion
 from agentguard.policy.parse import ParsedPolicy, ParsedRule
 from agentguard.policy.prepare import Prepared, prepare
+from agentguard.policy.redundant import redundant
 from agentguard.policy.rules import Rule
-from agentguard.policy.scalars import pattern_covers, tool_matches
+from agentguard.policy.scalars import tool_matches
+from agentguard.policy.shapes import arguments_shape
 from agentguard.policy.source import Path, Source
 
-__all__ = ["Checked", "ToolArguments", "check_documents", "check_files", "check_prepared", "load_findings"]
+__all__ = [
+    "Checked",
+    "ToolArguments",
+    "ToolSchemas",
+    "check_documents",
+    "check_files",
+    "check_prepared",
+    "load_findings",
+]
 
 ToolArguments = Mapping[str, Collection[str] | None]
 """Known tools, and the names of their arguments; None where they are not known or any name is taken."""
 
+ToolSchemas = Mapping[str, Mapping[str, Any]]
+"""The JSON Schemas of the arguments of tools, where there are any."""
+
 _NOTHING_NAMED: Final = Finding(
     code="AG011", message="no policy was named", hint="name a policy file or folder"
 )
-_ARGUMENT: Final = re.compile(r"args\.([A-Za-z_][A-Za-z0-9_]*)")
 _FIELDS: Final[dict[str, frozenset[str]]] = {
     "session": frozenset({"id", "labels", "calls"}),
     "facts": frozenset({"reads", "writes", "destructive", "external", "read_only", "sensitive"}),
@@ -39,16 +52,23 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
 
 
 def check_documents(
-    sources: Iterable[Source], *, tools: ToolArguments | None = None, now: dt.datetime | None = None
+    sources: Iterable[Source],
+    *,
+    tools: ToolArguments | None = None,
+    schemas: ToolSchemas | None = None,
+    now: dt.datetime | None = None,
+    default: Effect = Effect.DENY,
 ) -> list[Finding]:
     """Every error and warning about a set of documents, in the order of the files.
 
     `tools` are the registered tools; without them tool and argument names are not compared with anything.
-    Dates that have passed are reported when `now` is given.
+    With `schemas` types, values and what may be absent are compared too. Dates that have passed are reported
+    when `now` is given. `default` is what joins in where nothing permits.
     """
     listed = list(sources)
     prepared = prepare(listed)
-    found = [*prepared.findings, *check_prepared(prepared, tools=tools, now=now)]
+    more = check_prepared(prepared, tools=tools, schemas=schemas, now=now, default=default)
+    found = [*prepared.findings, *more]
     found = _in_order(found, [source.file for source in listed])
     return found if listed else [Finding(code="AG011", message="no policy was read")]
 
@@ -63,11 +83,17 @@ class Checked:
 
 
 def check_files(
-    files: Files, *, tools: ToolArguments | None = None, now: dt.datetime | None = None
+    files: Files,
+    *,
+    tools: ToolArguments | None = None,
+    schemas: ToolSchemas | None = None,
+    now: dt.datetime | None = None,
+    default: Effect = Effect.DENY,
 ) -> Checked:
     """The same for files as `read_files` returns them, with what was wrong in reading them."""
     prepared = prepare(files.sources)
-    found = [*files.findings, *prepared.findings, *check_prepared(prepared, tools=tools, now=now)]
+    more = check_prepared(prepared, tools=tools, schemas=schemas, now=now, default=default)
+    found = [*files.findings, *prepared.findings, *more]
     if not found and not prepared.policies:
         found.append(_NOTHING_NAMED)
     return Checked(tuple(_in_order(found, files.names)), files.count, prepared.rules_read)
@@ -93,10 +119,17 @@ def _no_rules(policy: ParsedPolicy) -> Finding:
 
 
 def check_prepared(
-    prepared: Prepared, *, tools: ToolArguments | None = None, now: dt.datetime | None = None
+    prepared: Prepared,
+    *,
+    tools: ToolArguments | None = None,
+    schemas: ToolSchemas | None = None,
+    now: dt.datetime | None = None,
+    default: Effect = Effect.DENY,
 ) -> list[Finding]:
     """The lint over what was prepared; errors of shape and of expressions are not repeated."""
     found: list[Finding] = []
+    schemas = schemas or {}
+    shapes = {name: arguments_shape(known, schemas.get(name)) for name, known in (tools or {}).items()}
     at = {
         f"{policy.name}/{parsed.raw.get('id')}": (policy, parsed)
         for policy in prepared.policies
@@ -109,19 +142,33 @@ def check_prepared(
             found += _unknown_tools(policy, tools)
     for rule in prepared.rules:
         policy, parsed = at[rule.name]
-        if tools is not None:
-            found += _unknown_arguments(policy, parsed, rule, tools)
+        found += argument_findings(policy, parsed, rule, shapes)
         found += _near_fields(policy, parsed, rule)
+        found += _unattended(policy, parsed, rule)
         if now is not None:
             found += _dates(policy, parsed, rule, now)
-    for name, code, message in _redundant(prepared.rules):
-        policy, parsed = at[name]
-        found.append(_warning(policy, parsed, code, message, "id"))
-    broken = any(finding.severity == "error" for finding in prepared.findings)
-    if prepared.rules and not broken and not any(_permits(rule) for rule in prepared.rules):
+    never: set[str] = set()
+    for one in redundant(prepared.rules):
+        policy, parsed = at[one.rule]
         found.append(
-            Finding(code="AG220", message="no rule permits anything", severity="warning", hint="add an allow")
+            policy.source.finding(
+                one.code,
+                one.message,
+                ("rules", parsed.index, *one.path),
+                offset=one.offset,
+                hint=one.hint,
+                rule=one.rule,
+                severity="warning",
+            )
         )
+        if one.code == "AG225":
+            never.add(one.rule)
+    broken = any(finding.severity == "error" for finding in prepared.findings)
+    permits = any(_permits(rule, now) for rule in prepared.rules if rule.name not in never)
+    if prepared.rules and not broken and not permits and default is Effect.DENY:
+        first = prepared.policies[0].source
+        message, hint = "no rule permits anything", "add an allow"
+        found.append(first.finding("AG220", message, ("policy",), hint=hint, severity="warning"))
     order = {policy.source.file: i for i, policy in enumerate(prepared.policies)}
     return sorted(
         found, key=lambda finding: (order.get(finding.file, -1), finding.line, finding.col, finding.code)
@@ -136,8 +183,40 @@ def _warning(
     return policy.source.finding(code, message, at, hint=hint, rule=name, severity="warning")
 
 
-def _permits(rule: Rule) -> bool:
-    return rule.grants or rule.effect is Effect.STEP_UP or rule.converted is not None
+def _permits(rule: Rule, now: dt.datetime | None) -> bool:
+    """Whether a rule can permit: a rule that is observed does not, until that ends."""
+    if rule.observe_until is not None and (now is None or now < rule.observe_until):
+        return False
+    to_step_up = rule.converted is not None and rule.converted.effect is Effect.STEP_UP
+    return rule.grants or rule.effect is Effect.STEP_UP or to_step_up
+
+
+def _unattended(policy: ParsedPolicy, parsed: ParsedRule, rule: Rule) -> Iterator[Finding]:
+    """A flag that nobody has to look at: it is recorded, and stays so for ever."""
+    flag = parsed.document.flag if parsed.document is not None else None
+    if flag is None:
+        return
+    missing = [key for key in ("review_in", "escalate_to") if getattr(flag, key) is None]
+    if flag.converts is None and not rule.grants:
+        missing.append("converts")
+    if missing:
+        names = " and no ".join(f"`{key}`" for key in missing)
+        examples = {
+            "review_in": "review_in: 7d",
+            "escalate_to": "escalate_to: NAME",
+            "converts": "converts: {on: DATE, to: deny}",
+        }
+        hint = f"add `{', '.join(examples[key] for key in missing)}`"
+        message = f"the flag of rule `{rule.id}` has no {names}"
+        yield policy.source.finding(
+            "AG227",
+            message,
+            ("rules", parsed.index, "flag"),
+            key=True,
+            hint=hint,
+            rule=rule.name,
+            severity="warning",
+        )
 
 
 def _unknown_tools(policy: ParsedPolicy, tools: ToolArguments) -> Iterator[Finding]:
@@ -160,46 +239,6 @@ def _unknown_tools(policy: ParsedPolicy, tools: ToolArguments) -> Iterator[Findi
         else:
             hint = suggestion(pattern, tools)
             yield policy.source.finding("AG210", f"tool `{pattern}` is not registered", at, hint=hint)
-
-
-def _unknown_arguments(
-    policy: ParsedPolicy, parsed: ParsedRule, rule: Rule, tools: ToolArguments
-) -> Iterator[Finding]:
-    known: set[str] = set()
-    matching = 0
-    for tool, arguments in tools.items():
-        if any(tool_matches(pattern, tool) for pattern in rule.tools):
-            if arguments is None:
-                return
-            matching += 1
-            known |= set(arguments)
-    if not matching:
-        return
-    for path, text in _texts(parsed):
-        reported: set[str] = set()
-        for found in _ARGUMENT.finditer(_without_strings(text)):
-            name = found[1]
-            if name not in known and name not in reported:
-                reported.add(name)
-                yield policy.source.finding(
-                    "AG211",
-                    f"no tool of rule `{rule.id}` has an argument `{name}`",
-                    ("rules", parsed.index, *path),
-                    offset=found.start(1),
-                    hint=suggestion(name, known),
-                    rule=rule.name,
-                )
-    for assignment in rule.sets:
-        name = assignment.steps[0]
-        if name not in known:
-            yield policy.source.finding(
-                "AG211",
-                f"no tool of rule `{rule.id}` has an argument `{name}`",
-                ("rules", parsed.index, "set", assignment.path),
-                key=True,
-                hint=suggestion(name, known),
-                rule=rule.name,
-            )
 
 
 def _texts(parsed: ParsedRule) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -261,38 +300,3 @@ def _dates(policy: ParsedPolicy, parsed: ParsedRule, rule: Rule, now: dt.datetim
         message = f"rule `{rule.id}` is enforced since {day}: its observation has ended"
         path = ("observe", "until") if own else ("id",)
         yield _warning(policy, parsed, "AG224", message, *path, hint="remove `observe`, or set a new date")
-
-
-def _redundant(rules: Iterable[Rule]) -> Iterator[tuple[str, str, str]]:
-    """Rules that can never change a decision, in the cases that are certain by their text."""
-    plain_rules = [rule for rule in rules if rule.observe_until is None and rule.converts_on is None]
-    same: dict[tuple[object, ...], Rule] = {}
-    denials: list[Rule] = []
-    allows: list[Rule] = []
-    for rule in plain_rules:
-        key = (rule.tools, " ".join(rule.text.split()), rule.effect, rule.grants)
-        bare = not (rule.sets or rule.approve or rule.reserve or rule.redact or rule.flag)
-        first = same.setdefault(key, rule)
-        if first is not rule and bare:
-            yield rule.name, "AG222", f"rule `{rule.id}` says the same as `{first.name}`"
-        if rule.condition is None and bare:
-            if rule.effect is Effect.DENY:
-                denials.append(rule)
-            elif rule.grants:
-                allows.append(rule)
-    for rule in plain_rules:
-        if rule.reserve is None and not rule.non_waivable:
-            denied = next((one for one in denials if one is not rule and _covers(one, rule)), None)
-            if denied is not None and (rule.effect is not Effect.DENY or rule.condition is not None):
-                message = f"rule `{rule.id}` never decides: `{denied.name}` denies every call to its tools"
-                yield rule.name, "AG221", message
-                continue
-        if rule.grants and rule.condition is not None and not (rule.reserve or rule.redact or rule.flag):
-            allowed = next((one for one in allows if one is not rule and _covers(one, rule)), None)
-            if allowed is not None:
-                message = f"rule `{rule.id}` never decides: `{allowed.name}` permits every call to its tools"
-                yield rule.name, "AG221", message
-
-
-def _covers(wide: Rule, narrow: Rule) -> bool:
-    return all(any(pattern_covers(w, n) for w in wide.tools) for n in narrow.tools)

@@ -10,11 +10,13 @@ is absent, or is no text, says nothing: reading or comparing it may be the error
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from agentguard import cel
 from agentguard.cel import ast
-from agentguard.cel.template import is_unicode
+from agentguard.cel.forms import Form
+from agentguard.cel.template import Blank, is_unicode
 
 __all__ = ["Path", "discriminators"]
 
@@ -28,21 +30,50 @@ _NODE_COST: Final = 320
 _COMPARISONS: Final = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"})
 
 _Found = Mapping[Path, frozenset[str]]
-_NOTHING: Final[_Found] = {}
+_Wanted = Mapping[Path, frozenset[str | Blank]]
+"""The same of a form: a blank stands for the text that each of its sources has there."""
+_NOTHING: Final[_Wanted] = {}
+_FORMS: Final = 512
+
+
+class _Depends(Exception):
+    """What is known of a form depends on what fills its blanks."""
 
 
 def discriminators(program: cel.Program) -> _Found:
     """The texts by path: where the path holds another text of at most 4,096 characters, it is false."""
-    environment = program.environment
+    form, values = program.form, program.values
+    if form is None:
+        return _texts(_wanted(program.ast, program.environment), ())
+    try:
+        return _texts(_of_form(form, program.environment), values)
+    except _Depends:
+        return _texts(_wanted(program.ast, program.environment), ())
+
+
+@lru_cache(maxsize=_FORMS)
+def _of_form(form: Form, environment: cel.Environment) -> _Wanted:
+    """Thousands of rules of a pattern are looked at once."""
+    return _wanted(form.tree, environment)
+
+
+def _texts(found: _Wanted, values: tuple[Any, ...]) -> _Found:
+    return {
+        path: frozenset([values[text.index] if isinstance(text, Blank) else text for text in texts])
+        for path, texts in found.items()
+    }
+
+
+def _wanted(tree: ast.Node, environment: cel.Environment) -> _Wanted:
     if not environment.closed or any("." in name for name in environment.variables):
         # A path may then be another binding than it looks.
         return _NOTHING
-    nodes = sum(1 for _ in ast.walk(program.ast))
+    nodes = sum(1 for _ in ast.walk(tree))
     budget = environment.limits.steps - _NODE_COST * nodes
-    return _of(program.ast, budget) if budget > 0 else _NOTHING
+    return _of(tree, budget) if budget > 0 else _NOTHING
 
 
-def _of(node: ast.Node, budget: int) -> _Found:
+def _of(node: ast.Node, budget: int) -> _Wanted:
     match node:
         case ast.Call(function="_==_", args=(left, right)):
             return _equality(left, right) or _equality(right, left) or _NOTHING
@@ -62,29 +93,36 @@ def _of(node: ast.Node, budget: int) -> _Found:
             return _NOTHING
 
 
-def _equality(left: ast.Node, right: ast.Node) -> _Found | None:
+def _equality(left: ast.Node, right: ast.Node) -> _Wanted | None:
     path, text = _path(left), _text(right)
     return None if path is None or text is None else {path: frozenset((text,))}
 
 
-def _either(found: list[_Found]) -> _Found:
+def _either(found: list[_Wanted]) -> _Wanted:
     """A disjunction is false where every operand is: on a path that all of them discriminate by."""
     common = set(found[0]).intersection(*found[1:])
     return {path: frozenset().union(*[one[path] for one in found]) for path in common}
 
 
-def _all(args: tuple[ast.Node, ...], budget: int) -> _Found:
+def _all(args: tuple[ast.Node, ...], budget: int) -> _Wanted:
     """A conjunction is false where one operand is, as long as those before it cannot spend the budget."""
-    found: dict[Path, frozenset[str]] = {}
+    found: dict[Path, frozenset[str | Blank]] = {}
     last = args[-1]
     for arg in args:
         for path, texts in _of(arg, budget).items():
-            found[path] = found[path] & texts if path in found else texts
+            found[path] = _both(found[path], texts) if path in found else texts
         cost = 0 if arg is last else _cost(arg)
         if cost is None or cost > budget:
             break
         budget -= cost
     return found
+
+
+def _both(one: frozenset[str | Blank], other: frozenset[str | Blank]) -> frozenset[str | Blank]:
+    """What two operands of a conjunction want of one path; it may be nothing."""
+    if any(isinstance(text, Blank) for text in one | other):
+        raise _Depends
+    return one & other
 
 
 def _path(node: ast.Node) -> Path | None:
@@ -99,11 +137,12 @@ def _path(node: ast.Node) -> Path | None:
             return None
 
 
-def _text(node: ast.Node) -> str | None:
+def _text(node: ast.Node) -> str | Blank | None:
     """A constant text that a request can hold: Unicode."""
-    if isinstance(node, ast.Literal) and isinstance(node.value, str) and is_unicode(node.value):
-        return node.value
-    return None
+    value = node.value if isinstance(node, ast.Literal) else None
+    if isinstance(value, Blank):
+        return value if value.kind == "text" else None
+    return value if isinstance(value, str) and is_unicode(value) else None
 
 
 def _cost(node: ast.Node) -> int | None:

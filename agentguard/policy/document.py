@@ -49,6 +49,7 @@ _PER_EFFECT: Final = {
     "reserve": ("allow", "flag", "constrain", "step_up"),
     "flag": ("allow", "flag"),
     "non_waivable": ("flag", "constrain", "step_up", "deny"),
+    "max_exception": ("flag", "constrain", "step_up", "deny"),
 }
 Listed = Field(strict=False)
 
@@ -135,6 +136,7 @@ class RuleDocument(_Model):
     mode: Literal["enforce", "observe"] | None = None
     observe: ObserveDocument | None = None
     non_waivable: bool = False
+    max_exception: Seconds | None = None
     approval: ApprovalDocument | None = None
     flag: FlagDocument | None = None
     set: dict[ArgumentPath, Assigned] | None = None
@@ -152,6 +154,7 @@ class PolicyDocument(_Model):
     tools: Annotated[tuple[ToolPattern, ...], Field(strict=False, min_length=1)] | None = None
     mode: Literal["enforce", "observe"] | None = None
     observe: ObserveDocument | None = None
+    max_exception: Seconds | None = None
     rules: Annotated[tuple[RuleDocument, ...], Listed]
 
 

@@ -20,7 +20,7 @@ def truth(program: cel.Program, bindings: Mapping[str, Any]) -> bool | str:
     """True, false, or the text of the error; a value that is neither true nor false is an error."""
     if program.compiled is not None:
         try:
-            value = program.compiled(bindings)
+            value = program.compiled(bindings, program.constants)
         except Exception:
             value = None
         if value is True or value is False:

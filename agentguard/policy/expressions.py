@@ -76,6 +76,8 @@ def _fault(text: str, error: cel.CelSyntaxError) -> Fault:
 
 def _constants(text: str, program: cel.Program) -> Fault | None:
     """A constant argument that its function can never read."""
+    if CONSTANTS.keys().isdisjoint(program.functions):
+        return None
     for function, arguments in sorted(program.calls, key=repr):
         known = CONSTANTS.get(function)
         if known is None:

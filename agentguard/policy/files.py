@@ -7,18 +7,22 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agentguard.policy.findings import Finding
 from agentguard.policy.reader import MAX_BYTES, read
 from agentguard.policy.source import Source
 
-__all__ = ["Files", "PolicyPaths", "is_test", "read_files"]
+__all__ = ["Files", "Kind", "PolicyPaths", "is_proofs", "is_test", "read_files"]
 
 PolicyPaths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file or folder, or several."""
+Kind = Literal["policies", "tests", "proofs"]
+"""What a folder is read for: each file is of one kind, by the end of its name."""
 
 _SUFFIXES = (".yaml", ".yml")
 _TESTS = ("_test.yaml", "_test.yml")
+_PROOFS = ("_proofs.yaml", "_proofs.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,13 @@ class Files:
         return len(self.names)
 
 
-def read_files(paths: PolicyPaths, *, tests: bool = False) -> Files:
+def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = None) -> Files:
     """Read policy files, and all of a folder, in the order of their names.
 
-    With `tests`, the `*_test.yaml` of a folder instead; that there are none is then no finding.
+    With `tests`, the `*_test.yaml` of a folder instead; that there are none is then no finding. `kind` says
+    the same of all kinds: `proofs` are `*_proofs.yaml`.
     """
+    wanted: Kind = kind or ("tests" if tests else "policies")
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources: list[Source] = []
     findings: list[Finding] = []
@@ -49,12 +55,14 @@ def read_files(paths: PolicyPaths, *, tests: bool = False) -> Files:
         shown = os.fspath(item)
         path = Path(shown)
         try:
-            kind = path.stat().st_mode
+            mode = path.stat().st_mode
         except (OSError, ValueError) as error:
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError, ValueError))
             message = "the policy path does not exist" if missing else f"cannot be read: {_cause(error)}"
             name = shown if len(shown) < 300 and shown.isprintable() else shown.splitlines()[0][:80]
             hint = "policies are read from files and folders; text goes to `Snapshot.from_documents`"
+            if shown.startswith(("https:/", "http:/")):
+                hint = "what is fetched has to be signed: name it as `bundle`, or pass a `RemoteBundle`"
             findings.append(
                 Finding(
                     code="AG001" if missing else "AG002",
@@ -64,9 +72,9 @@ def read_files(paths: PolicyPaths, *, tests: bool = False) -> Files:
                 )
             )
             continue
-        if stat.S_ISDIR(kind):
-            found = list(_walk(path, findings, tests))
-            if not found and not tests:
+        if stat.S_ISDIR(mode):
+            found = list(_walk(path, findings, wanted))
+            if not found and wanted == "policies":
                 findings.append(
                     Finding(
                         code="AG011",
@@ -94,8 +102,17 @@ def is_test(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(_TESTS)
 
 
-def _walk(root: Path, findings: list[Finding], tests: bool) -> Iterator[Path]:
-    """The policy files of a folder, or those of tests; hidden names are left out, links must stay inside."""
+def is_proofs(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a file with proofs."""
+    return os.fspath(path).lower().endswith(_PROOFS)
+
+
+def _kind(name: str) -> Kind:
+    return "tests" if is_test(name) else "proofs" if is_proofs(name) else "policies"
+
+
+def _walk(root: Path, findings: list[Finding], wanted: Kind) -> Iterator[Path]:
+    """The files of a kind in a folder; hidden names are left out, links must stay inside."""
     inside = os.path.realpath(root)
 
     def failed(error: OSError) -> None:
@@ -122,7 +139,7 @@ def _walk(root: Path, findings: list[Finding], tests: bool) -> Iterator[Path]:
                 )
         for name in sorted(names):
             lower = name.lower()
-            if name.startswith(".") or not lower.endswith(_SUFFIXES) or is_test(name) is not tests:
+            if name.startswith(".") or not lower.endswith(_SUFFIXES) or _kind(name) != wanted:
                 continue
             path = Path(folder, name)
             target = os.path.realpath(path)

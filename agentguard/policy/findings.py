@@ -87,13 +87,33 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "AG211": "None of the rule's tools has this argument. Reading a missing argument is an error on every "
     "call: an allow rule would never permit, any other would always fire.",
     "AG212": "The name is unknown here but one letter away from a known one.",
+    "AG214": "By the schema of the tool the argument is of another type, so the comparison is always false, "
+    'always true, or an error on every call. `5` is a number and `"5"` is text.',
+    "AG215": "By the schema of the tool the argument never has this value: it is not among those allowed.",
+    "AG216": "The argument may be left out of a call, and the condition reads it as if it were always there. "
+    "Reading what is absent is an error: an allow rule then does not permit, any other rule fires. Say what "
+    "you mean: `has(args.note) && ...` (absent: false), `!has(args.note) || ...` (absent: true), or "
+    '`args.?note.orValue("")` (absent: a value). An argument that is not `required` in the tool\'s schema '
+    "and has no default counts as one that may be absent; so does, but for allow rules, one that another "
+    "tool of the rule does not have.",
     "AG213": "The rule's own `tools` lie outside the tools of its policy, so the rule can never fire.",
     "AG220": "No rule permits anything: there is neither an allow rule nor a step-up, so every call is "
     "denied.",
-    "AG221": "Another rule always answers first or the same, so this rule can never change a decision.",
+    "AG221": "Another rule always answers first or the same, so this rule can never change a decision: a "
+    "deny that fires wherever it would, or an allow that permits whatever it would. Exceptions are not "
+    "looked at: where one waives the deny, the rule matters again.",
     "AG222": "Two rules say the same: same tools, same condition, same effect.",
     "AG223": "The conversion date has passed: the flag now counts as the effect it converts to. Change the "
     "effect of the rule, so that the file says what happens.",
+    "AG225": "The condition can never be true: it is constant, or two of its parts exclude each other. An "
+    "allow rule then never permits. Any other rule still fires where its condition cannot be evaluated, such "
+    "as on a call without the argument.",
+    "AG226": "Two constraints write different constants to the same path, and there are calls that both are "
+    "about. Such a call is denied, since nobody can tell which was meant. Make the conditions exclude each "
+    "other, or the constants equal.",
+    "AG227": "A flag lets a call through and records it, so somebody has to look: `review_in` says by when, "
+    "`escalate_to` to whom it goes when nobody did, and `converts` when the flag becomes enforcement (a rule "
+    "with the effect `flag` is a state on the way there; an allow rule with a `flag` block may stay).",
     "AG224": "The observation period has ended: the rule is enforced again. Remove `observe`, or set a new "
     "date.",
 }

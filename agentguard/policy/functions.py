@@ -76,8 +76,7 @@ def bindings_for(request: Any, *, facts: bool = True) -> dict[str, Any]:
 
 def needs_of(program: cel.Program) -> frozenset[str]:
     """The names of the facts that an expression reads and that somebody has to supply."""
-    called = {function for function, _ in program.calls}
-    return (frozenset(program.names) & _FACT_VARIABLES) | (called & _FACT_FUNCTIONS)
+    return (program.names & _FACT_VARIABLES) | (program.functions & _FACT_FUNCTIONS)
 
 
 def _supplied(context: cel.Context, kind: str, name: str, what: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from agentguard.policy.discriminators import Path, discriminators
 from agentguard.policy.rules import Rule
 from agentguard.policy.scalars import well_formed_tool
+from agentguard.policy.steps import Step, step_of
 
 __all__ = ["Bucket", "Index", "Selection"]
 
@@ -29,57 +30,57 @@ _READABLE: Final = 4096
 class Table:
     """Rules whose condition is false where `path` holds another text than theirs."""
 
-    __slots__ = ("_by_text", "_field", "_name", "rules")
+    __slots__ = ("_by_text", "_field", "_name", "steps")
 
-    def __init__(self, path: Path, found: list[tuple[Rule, frozenset[str]]]) -> None:
+    def __init__(self, path: Path, found: list[tuple[Step, frozenset[str]]]) -> None:
         self._name, self._field = path
-        self.rules: Final = tuple(rule for rule, _ in found)
-        by_text: dict[str, list[Rule]] = {}
-        for rule, texts in found:
+        self.steps: Final = tuple(step for step, _ in found)
+        by_text: dict[str, list[Step]] = {}
+        for step, texts in found:
             for text in texts:
-                by_text.setdefault(text, []).append(rule)
-        self._by_text: Final = {text: tuple(rules) for text, rules in by_text.items()}
+                by_text.setdefault(text, []).append(step)
+        self._by_text: Final = {text: tuple(steps) for text, steps in by_text.items()}
 
-    def select(self, bindings: Mapping[str, Any]) -> tuple[Rule, ...]:
+    def select(self, bindings: Mapping[str, Any]) -> tuple[Step, ...]:
         """The rules whose condition may be other than false."""
         try:
             value = bindings[self._name]
             if self._field is not None:
                 # INVARIANT: read as a condition reads it; any doubt, and all rules are looked at.
                 if type(value) not in _MAPPINGS:
-                    return self.rules
+                    return self.steps
                 value = value[self._field]
             if type(value) is not str:
-                return self.rules
+                return self.steps
             found = self._by_text.get(value)
             if found is not None:
                 return found
             if len(value) > _READABLE:
-                return self.rules
+                return self.steps
             if not value.isascii():
                 value.encode()
         except Exception:
             # Absent, or no Unicode: the error that makes a rule fire.
-            return self.rules
+            return self.steps
         return ()
 
 
 class Bucket:
     """The rules of one exact name or prefix: `always` to be looked at, the others by table."""
 
-    __slots__ = ("always", "needs", "rules", "tables")
+    __slots__ = ("always", "needs", "steps", "tables")
 
-    def __init__(self, rules: list[Rule]) -> None:
-        self.rules: Final = tuple(rules)
-        self.needs: Final = frozenset[str]().union(*[rule.needs for rule in rules])
-        self.always, self.tables = _tables(self.rules)
+    def __init__(self, steps: list[Step]) -> None:
+        self.steps: Final = tuple(steps)
+        self.needs: Final = frozenset[str]().union(*[step.rule.needs for step in steps])
+        self.always, self.tables = _tables(self.steps)
 
 
-def _tables(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], tuple[Table, ...]]:
+def _tables(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Table, ...]]:
     """A long list, divided by the paths that tell most of its rules apart."""
-    if len(rules) < _LONG:
-        return rules, ()
-    found = [discriminators(rule.condition) if rule.condition is not None else {} for rule in rules]
+    if len(steps) < _LONG:
+        return steps, ()
+    found = [discriminators(step.condition) if step.condition is not None else {} for step in steps]
     texts: dict[Path, set[str]] = {}
     for one in found:
         for path, wanted in one.items():
@@ -92,13 +93,13 @@ def _tables(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], tuple[Table, ...
     used = Counter(path for path in best if path is not None)
     tables = tuple(
         Table(
-            path, [(rule, one[path]) for rule, one, by in zip(rules, found, best, strict=True) if by == path]
+            path, [(step, one[path]) for step, one, by in zip(steps, found, best, strict=True) if by == path]
         )
         for path, count in sorted(used.items(), key=lambda item: (item[0][0], item[0][1] or ""))
         if count >= _LONG
     )
-    kept = {id(rule) for table in tables for rule in table.rules}
-    return tuple(rule for rule in rules if id(rule) not in kept), tables
+    kept = {id(step) for table in tables for step in table.steps}
+    return tuple(step for step in steps if id(step) not in kept), tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,14 @@ class Selection:
     """What is known of one tool: its buckets, the lists to go through in any case, the tables, the needs."""
 
     buckets: tuple[Bucket, ...]
-    always: tuple[tuple[Rule, ...], ...]
+    always: tuple[tuple[Step, ...], ...]
     tables: tuple[Table, ...]
     needs: frozenset[str]
 
     def rules(self) -> Iterator[Rule]:
         """Every rule of the tool."""
         for bucket in self.buckets:
-            yield from bucket.rules
+            yield from [step.rule for step in bucket.steps]
 
 
 class Index:
@@ -122,15 +123,17 @@ class Index:
     __slots__ = ("_cache", "_exact", "_prefix", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules: Final = tuple(sorted(rules, key=lambda rule: rule.name))
-        exact: dict[str, list[Rule]] = {}
-        prefix: dict[str, list[Rule]] = {}
-        for rule in sorted(self.rules, key=lambda rule: rule.order):
-            for pattern in rule.tools:
+        # In the order of the documents: rules about one tool then lie beside each other in memory.
+        steps = [step_of(rule) for rule in rules]
+        self.rules: Final = tuple(sorted([step.rule for step in steps], key=lambda rule: rule.name))
+        exact: dict[str, list[Step]] = {}
+        prefix: dict[str, list[Step]] = {}
+        for step in sorted(steps, key=lambda step: step.entry[0]):
+            for pattern in step.rule.tools:
                 if pattern.endswith("*"):
-                    prefix.setdefault(pattern[:-1], []).append(rule)
+                    prefix.setdefault(pattern[:-1], []).append(step)
                 else:
-                    exact.setdefault(pattern, []).append(rule)
+                    exact.setdefault(pattern, []).append(step)
         self._exact = {tool: Bucket(found) for tool, found in exact.items()}
         self._prefix = {begin: Bucket(found) for begin, found in prefix.items()}
         self._cache: dict[str, Selection] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -39,8 +39,18 @@ def summary(findings: Sequence[Finding], *, files: int, rules: int, loaded: bool
     return f"Found {found} in {_counted(files, 'file')} ({_counted(rules, 'rule')} read).{end}"
 
 
-def render_text(findings: Iterable[Finding], *, files: int, rules: int, loaded: bool | None = None) -> str:
-    """For people: each finding with its lines and a caret, then one line of counts."""
+def render_text(
+    findings: Iterable[Finding],
+    *,
+    files: int,
+    rules: int,
+    loaded: bool | None = None,
+    width: int | None = None,
+) -> str:
+    """For people: each finding with its lines and a caret, then one line of counts.
+
+    Where lines of the file are cut so that they fit into `width` columns, the caret stays under its word.
+    """
     listed = list(findings)
     parts: list[str] = []
     for finding in listed:
@@ -50,11 +60,24 @@ def render_text(findings: Iterable[Finding], *, files: int, rules: int, loaded: 
         hint = _clean(finding.hint)
         if finding.frame:
             parts.append(head)
-            parts.append(finding.frame + (f" {hint}" if hint else ""))
+            parts.append(_fitted(finding.frame, width) + (f" {hint}" if hint else ""))
         else:
             parts.append(head + (f"; {hint}" if hint else ""))
     parts.append(summary(listed, files=files, rules=rules, loaded=loaded))
     return "\n".join(parts) + "\n"
+
+
+def _fitted(frame: str, width: int | None) -> str:
+    """The part of each line around the caret that has room; a wrapped line would be beside its caret."""
+    lines = frame.split("\n")
+    if width is None or all(len(line) <= width for line in lines):
+        return frame
+    begin = lines[-1].index("|") + 2
+    room = max(width - begin, 10)
+    start, end = lines[-1].index("^") - begin, len(lines[-1]) - begin
+    left = max(0, min(start - room // 3, len(lines[-2]) - begin - room))
+    shift = 0 if end <= room else left
+    return "\n".join(f"{line[:begin]}{line[begin:][shift : shift + room]}".rstrip() for line in lines)
 
 
 def render_json(findings: Iterable[Finding], *, files: int, rules: int, loaded: bool | None = None) -> str:
@@ -96,13 +119,15 @@ def render_github(findings: Iterable[Finding]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def render_sarif(findings: Iterable[Finding], *, version: str = "") -> str:
-    """SARIF 2.1.0, as code scanning reads it."""
+def render_sarif(
+    findings: Iterable[Finding], *, version: str = "", explanations: Mapping[str, str] = EXPLANATIONS
+) -> str:
+    """SARIF 2.1.0, as code scanning reads it: each result with a place, each rule with its help."""
     listed = list(findings)
     codes = sorted({finding.code for finding in listed})
     driver: dict[str, Any] = {
         "name": "agentguard check",
-        "rules": [{"id": code, "fullDescription": {"text": EXPLANATIONS.get(code, code)}} for code in codes],
+        "rules": [_rule(code, explanations.get(code, code)) for code in codes],
     }
     if version:
         driver["version"] = version
@@ -115,6 +140,24 @@ def render_sarif(findings: Iterable[Finding], *, version: str = "") -> str:
     return json.dumps(data, indent=2) + "\n"
 
 
+def _rule(code: str, text: str) -> dict[str, Any]:
+    return {
+        "id": code,
+        "shortDescription": {"text": text.split(". ")[0].split(": ")[0]},
+        "fullDescription": {"text": text},
+        "help": {"text": text},
+    }
+
+
+def _uri(file: str) -> str:
+    """A file as a URI reference: relative as it is written, or a `file:` URI."""
+    path = file.replace("\\", "/")
+    if path.startswith("/"):
+        return f"file://{quote(path)}"
+    # A first segment with a colon would be a scheme; `quote` writes it out.
+    return quote(path)
+
+
 def _result(finding: Finding, index: int) -> dict[str, Any]:
     hint = f"; {finding.hint}" if finding.hint else ""
     result: dict[str, Any] = {
@@ -123,13 +166,8 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "level": finding.severity,
         "message": {"text": finding.message + hint},
     }
-    if finding.file:
-        place: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))}}
-        if finding.line:
-            place["region"] = {
-                "startLine": finding.line,
-                "startColumn": max(finding.col, 1),
-                "endColumn": max(finding.col, 1) + finding.length,
-            }
-        result["locations"] = [{"physicalLocation": place}]
+    line, col = max(finding.line, 1), max(finding.col, 1)
+    region = {"startLine": line, "startColumn": col, "endLine": line, "endColumn": col + finding.length}
+    place = {"artifactLocation": {"uri": _uri(finding.file or ".")}, "region": region}
+    result["locations"] = [{"physicalLocation": place}]
     return result

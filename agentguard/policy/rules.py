@@ -68,7 +68,7 @@ class Rule:
 
     `effect` is what it contributes: an allow rule with a `flag:` block grants and contributes a flag.
     `condition` is None where it always holds. `matched` is what a decision says when the condition is true;
-    `converted` the same after `converts_on`.
+    `converted` the same after `converts_on`. An exception from it lasts at most `max_exception_s` seconds.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Rule:
     converted: Matched | None = None
     converted_order: Order | None = None
     non_waivable: bool = False
+    max_exception_s: int | None = None
     flag: Flag | None = None
     approve: Approve | None = None
     sets: tuple[Assignment, ...] = ()
@@ -296,6 +297,10 @@ class _Compiler:
             converted=converted,
             converted_order=order_of(converted) if converted is not None else None,
             non_waivable=document.non_waivable,
+            max_exception_s=min(
+                (one for one in (header.max_exception, document.max_exception) if one is not None),
+                default=None,
+            ),
             flag=_flag_obligation(flag, name, document.reason),
             approve=approve_obligation(approval, name, document.reason) if approval is not None else None,
             sets=sets,
@@ -316,9 +321,17 @@ def _where(path: tuple[str | int, ...]) -> str:
 
 
 def _at(source: Source, index: int) -> str | None:
+    """`file:line` of a rule's id."""
     if not source.file:
         return None
-    return f"{source.file}:{source.place(('rules', index, 'id')).line}"
+    line = source.place(("rules", index, "id")).line if source.root is None else _line(source, index)
+    return f"{source.file}:{line}"
+
+
+def _line(source: Source, index: int) -> int:
+    node: Any = source.root
+    # INVARIANT: the rule is one whose document was read, so its mapping has an `id`.
+    return source.at(node.items["rules"][1].items[index].items["id"][1].index).line
 
 
 def _observing(header: PolicyDocument, document: RuleDocument) -> ObserveDocument | None:

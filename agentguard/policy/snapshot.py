@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,8 +67,7 @@ class Snapshot:
             PolicyError: something is wrong; it carries every finding.
         """
         with collector_paused():
-            sources = [Source.from_mapping(document) for document in documents]
-            return cls.from_sources(sources, default=default, register=register)
+            return cls._compile([Source.from_mapping(document) for document in documents], default, register)
 
     @classmethod
     def from_sources(
@@ -80,11 +79,7 @@ class Snapshot:
             PolicyError: something is wrong; it carries every finding.
         """
         with collector_paused():
-            listed = list(sources)
-            prepared = prepare(listed)
-            if prepared.findings:
-                raise _refused(prepared.findings, prepared, files=len(listed))
-            return cls._build(prepared, default, register)
+            return cls._compile(list(sources), default, register)
 
     @classmethod
     def load(
@@ -101,12 +96,25 @@ class Snapshot:
                 every finding of every file.
         """
         with collector_paused():
-            files = read_files(paths)
-            prepared = prepare(files.sources)
-            findings = load_findings(prepared, files)
-            if findings:
-                raise _refused(findings, prepared, files=files.count)
-            return cls._build(prepared, default, register)
+            return cls._load(paths, default, register)
+
+    # What these two read and parse is gone when they return: the collector then has little to walk.
+
+    @classmethod
+    def _compile(cls, sources: Sequence[Source], default: Default, register: Register | None) -> Snapshot:
+        prepared = prepare(sources)
+        if prepared.findings:
+            raise _refused(prepared.findings, prepared, files=len(sources))
+        return cls._build(prepared, default, register)
+
+    @classmethod
+    def _load(cls, paths: PolicyPaths, default: Default, register: Register | None) -> Snapshot:
+        files = read_files(paths)
+        prepared = prepare(files.sources)
+        findings = load_findings(prepared, files)
+        if findings:
+            raise _refused(findings, prepared, files=files.count)
+        return cls._build(prepared, default, register)
 
     @classmethod
     def _build(cls, prepared: Prepared, default: Default, register: Register | None) -> Snapshot:

@@ -14,23 +14,22 @@ from agentguard.decision import (
     Approve,
     Decision,
     Effect,
-    Flag,
     Matched,
     Mode,
     Obligation,
-    RedactResult,
-    Reserve,
     SetArgument,
     Stage,
 )
 from agentguard.policy.constraints import Write
 from agentguard.policy.rules import Entry, Rule, order_of
+from agentguard.policy.steps import QUESTION, Duty
 
 __all__ = ["Tally", "changed", "decision_of", "joined", "refuse"]
 
 _CONSTRAIN: Final = Effect.CONSTRAIN
 _DENY: Final = Effect.DENY
 _FIRST: Final = itemgetter(0)
+_SECOND: Final = itemgetter(1)
 _NEW: Final = object.__new__
 _SETTERS: Final = {field.name: getattr(Decision, field.name).__set__ for field in fields(Decision)}
 _EFFECT, _MATCHED, _GRANTED_BY = _SETTERS["effect"], _SETTERS["matched"], _SETTERS["granted_by"]
@@ -42,19 +41,16 @@ class Tally:
     """What one pass found."""
 
     __slots__ = (
-        "approves", "completes", "constraining", "flags", "matched", "observed", "permits", "redacts",
-        "reserves", "sets", "waived",
+        "approves", "completes", "constraining", "duties", "matched", "observed", "permits", "sets", "waived",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.matched: list[Entry] = []
-        self.observed: list[Entry] = []
         self.permits: list[str] = []
-        self.completes = False
-        self.flags: list[tuple[tuple[str, bool], Flag]] = []
+        self.duties: list[Duty] = []
         self.approves: list[tuple[str, Approve]] = []
-        self.reserves: list[tuple[str, Reserve]] = []
-        self.redacts: list[tuple[str, RedactResult]] = []
+        self.completes = False
+        self.observed: list[Entry] = []
         self.constraining: list[Rule] = []
         self.waived: dict[str, list[str]] = {}
         self.sets: tuple[Write, ...] = ()
@@ -99,11 +95,9 @@ def joined(first: Tally, second: Tally) -> Tally:
     second.matched = list(matched.values())
     observed = {match.name: (order, match) for order, match in [*first.observed, *second.observed]}
     second.observed = list(observed.values())
-    second.flags = list({**dict(first.flags), **dict(second.flags)}.items())
     second.approves = list({**dict(first.approves), **dict(second.approves)}.items())
-    taken = {name for name, _ in second.reserves}
-    second.reserves += [(name, reserve) for name, reserve in first.reserves if name not in taken]
-    second.redacts = list({**dict(first.redacts), **dict(second.redacts)}.items())
+    taken = {key for key, _ in second.duties}
+    second.duties += [(key, duty) for key, duty in first.duties if key not in taken]
     for exception, rules in first.waived.items():
         known = second.waived.setdefault(exception, [])
         known.extend(rule for rule in rules if rule not in known)
@@ -119,6 +113,9 @@ def decision_of(tally: Tally, snapshot: str, register: int) -> Decision:
     effect = matched[0][1].effect
     if tally.sets and effect.rank < _CONSTRAIN.rank:
         effect = _CONSTRAIN
+    permits = tally.permits
+    if len(permits) > 1:
+        permits.sort()
     exceptions: tuple[AppliedException, ...] = ()
     if tally.waived:
         exceptions = tuple(
@@ -126,9 +123,9 @@ def decision_of(tally: Tally, snapshot: str, register: int) -> Decision:
         )
     return _answer(
         effect,
-        tuple([match for _, match in matched]),
-        tuple(sorted(tally.permits)),
-        tuple(_obligations(tally, effect)),
+        tuple(map(_SECOND, matched)),
+        tuple(permits),
+        _obligations(tally, effect) if tally.duties or tally.approves or tally.sets else (),
         exceptions,
         tuple([match for _, match in sorted(tally.observed, key=_FIRST)]) if tally.observed else (),
         snapshot,
@@ -159,19 +156,19 @@ def _answer(
     return decision
 
 
-def _obligations(tally: Tally, effect: Effect) -> list[Obligation]:
+def _obligations(tally: Tally, effect: Effect) -> tuple[Obligation, ...]:
     """What the call needs; of a denied call only what observed rules would have said."""
-    flags = sorted(tally.flags, key=_FIRST) if len(tally.flags) > 1 else tally.flags
+    duties = tally.duties
     if effect is _DENY:
-        return [flag for key, flag in flags if key[1]]
-    found: list[Obligation] = [SetArgument(path=w.path, value=w.value, rule=w.rule) for w in tally.sets]
-    found += [flag for _, flag in flags]
-    if tally.approves:
-        found.append(_combined([approve for _, approve in sorted(tally.approves, key=_FIRST)]))
-    if tally.reserves:
-        found += [reserve for _, reserve in sorted(tally.reserves, key=_FIRST)]
-    if tally.redacts:
-        found += [redact for _, redact in sorted(tally.redacts, key=_FIRST)]
+        duties = [(key, duty) for key, duty in duties if key[2]]
+    elif tally.approves:
+        question = _combined([approve for _, approve in sorted(tally.approves, key=_FIRST)])
+        duties.append(((QUESTION, "", False), question))
+    if len(duties) > 1:
+        duties.sort(key=_FIRST)
+    found = tuple(map(_SECOND, duties))
+    if tally.sets and effect is not _DENY:
+        return *[SetArgument(path=w.path, value=w.value, rule=w.rule) for w in tally.sets], *found
     return found
 
 

@@ -9,7 +9,9 @@ from typing import Any, Final, Protocol
 
 from agentguard import cel
 from agentguard.call import ContextRequest
+from agentguard.canonical import freeze
 from agentguard.decision import Approve, Effect, Flag, Matched, RedactResult, Reserve, Stage
+from agentguard.errors import ArgumentsError
 from agentguard.policy.evaluation import reservation, truth
 from agentguard.policy.expressions import Expressions, Fault
 from agentguard.policy.functions import needs_of
@@ -32,6 +34,8 @@ class _Scoped(Protocol):
     @property
     def tools(self) -> tuple[str, ...]: ...
     @property
+    def secrets(self) -> tuple[str, ...] | None: ...
+    @property
     def uses(self) -> int | None: ...
     def holds_at(self, now: dt.datetime) -> bool: ...
 
@@ -47,6 +51,8 @@ def _concerns(
         if principal is None or principal.get("id") != record.principal:
             return False
     if not any(tool_matches(pattern, request.tool) for pattern in record.tools):
+        return False
+    if record.secrets is not None and not set(request.secrets).issubset(record.secrets):
         return False
     return condition is None or truth(condition, bindings) is True
 
@@ -121,7 +127,40 @@ class CompiledGrant:
         """Whether it is in force for this call."""
         if self.reserve is not None and self.reserve.key in exhausted:
             return False
-        return _concerns(self.record, self.condition, request, bindings)
+        return _concerns(self.record, self.condition, request, bindings) and _bound(
+            self.record.bound, request
+        )
+
+
+def _bound(bound: Mapping[str, Any], request: ContextRequest) -> bool:
+    """Whether everything that a grant is bound to is as it was; what cannot be compared is not."""
+    return all(_is(request, name) == wanted for name, wanted in bound.items())
+
+
+def _is(request: ContextRequest, name: str) -> object:
+    match name:
+        case "principal":
+            return None if request.principal is None else request.principal.get("id")
+        case "chain":
+            return tuple(link.get("id") for link in request.chain)
+        case "environment":
+            return request.environment
+        case "secrets":
+            return tuple(sorted(request.secrets))
+        case "session":
+            return request.session.get("id")
+        case "tool_digest":
+            return request.tool_digest
+        case "arguments":
+            try:
+                return freeze(request.args).digest
+            except ArgumentsError:
+                return _UNKNOWN
+        case _:
+            return _UNKNOWN
+
+
+_UNKNOWN: Final = object()
 
 
 def _meets(given: Any, wanted: Stage) -> bool:
@@ -136,12 +175,13 @@ class CompiledRegister:
     exceptions: Mapping[str, tuple[CompiledException, ...]]
     grants: Mapping[str, tuple[CompiledGrant, ...]]
     refused: tuple[Refused, ...]
+    suspended: Mapping[str, str]
 
     @classmethod
     def compile(cls, register: Register, rules: Iterable[Rule]) -> CompiledRegister:
         """Bind a register to rules. A record whose condition does not compile never applies."""
         if not register.exceptions and not register.grants:
-            return cls(register, {}, {}, register.refused)
+            return cls(register, {}, {}, register.refused, register.suspended)
         by_name = {rule.name: rule for rule in rules}
         expressions = Expressions()
         refused = list(register.refused)
@@ -160,6 +200,10 @@ class CompiledRegister:
                         "does not exist" if rule is None else "permits" if rule.grants else "is non-waivable"
                     )
                     refused.append(Refused(record.id, f"rule `{name}` {why}: it cannot be waived"))
+                elif _too_long(record, rule):
+                    why = f"rule `{name}` allows no exception that lasts so long"
+                    refused.append(Refused(record.id, why))
+                    continue
                 if rule is not None and not rule.non_waivable:
                     exceptions.setdefault(name, []).append(exception)
         for one in register.grants:
@@ -179,6 +223,7 @@ class CompiledRegister:
             {name: tuple(sorted(found, key=_weakest)) for name, found in exceptions.items()},
             {name: tuple(sorted(found, key=lambda grant: grant.record.id)) for name, found in grants.items()},
             tuple(refused),
+            register.suspended,
         )
 
     def needs(self, tool: str) -> frozenset[str]:
@@ -190,6 +235,11 @@ class CompiledRegister:
                     if one.needs and any(tool_matches(pattern, tool) for pattern in one.record.tools):
                         needed |= one.needs
         return needed
+
+
+def _too_long(record: ExceptionRecord, rule: Rule) -> bool:
+    most = rule.max_exception_s
+    return most is not None and record.expires - record.approved_at > dt.timedelta(seconds=most)
 
 
 def _weakest(exception: CompiledException) -> tuple[int, str]:
@@ -277,4 +327,4 @@ def _grant(record: Grant, expressions: Expressions) -> CompiledGrant:
     )
 
 
-NO_REGISTER: Final = CompiledRegister(Register(), {}, {}, ())
+NO_REGISTER: Final = CompiledRegister(Register(), {}, {}, (), {})

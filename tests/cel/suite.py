@@ -135,11 +135,12 @@ def _passes(case: Case, evaluate: Callable[[Mapping[str, object]], object]) -> b
 
 def quick(program: cel.Program, bindings: Mapping[str, object]) -> object:
     """What compiled code says by itself; ``UNDECIDED`` where it leaves the expression to the interpreter."""
-    function = compiled(program.ast, program.environment)
+    template, constants = program.template()
+    function = compiled(template, program.environment)
     if function is None:
         return UNDECIDED
     try:
-        return function(bindings)
+        return function(bindings, constants)
     except Exception:
         return UNDECIDED
 

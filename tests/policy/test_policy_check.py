@@ -354,6 +354,9 @@ def test_odd_objects_in_a_document_are_refused() -> None:
 
 # Lint
 
+SHADOW = ["AG221"]
+FLAG = {"owner": "o", "review_in": "7d", "escalate_to": "p"}
+
 
 def test_an_argument_that_no_tool_of_the_rule_has_is_a_finding_under_its_name() -> None:
     """In conditions, in what is written and in counters; names in texts do not count."""
@@ -418,9 +421,10 @@ def test_a_set_in_which_nothing_permits_is_a_warning() -> None:
             ["AG221", "AG221"],
         ),
         ([rule("a", "allow"), rule("b", "allow", "args.x")], ["AG221"]),
-        ([rule("a", "allow"), rule("b", "allow", "args.x", flag={"owner": "o"})], []),
+        ([rule("a", "allow"), rule("b", "allow", "args.x", flag=FLAG)], []),
         ([rule("a", "deny", "args.x"), rule("b", "deny", "args.x "), rule("c", "allow")], ["AG222"]),
-        ([rule("a", "deny", "args.x"), rule("b", "allow", "args.x")], []),
+        ([rule("a", "deny", "args.x"), rule("b", "allow", "args.x"), rule("c", "allow", "args.y")], SHADOW),
+        ([rule("a", "deny", "args.x"), rule("b", "allow", "args.y")], []),
         (
             [rule("a", "deny", observe={"owner": "o", "until": "2027-01-01"}), rule("b", "allow", "args.x")],
             [],
@@ -442,14 +446,40 @@ tools: ["*"]
 rules:
   - id: a
     effect: flag
-    flag: {owner: o, converts: {on: 2026-01-01, to: deny}}
+    flag:
+      owner: o
+      review_in: 7d
+      escalate_to: p
+      converts: {on: 2026-01-01, to: deny}
   - id: b
     effect: allow
     observe: {owner: o, until: 2026-01-01}
 """
     now = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-    assert found(text, now=now) == [("AG223", 6, 37), ("AG224", 9, 32)]
-    assert found(text) == []
+    assert found(text, now=now) == [("AG223", 10, 22), ("AG224", 13, 32)]
+    assert found(text) == [("AG220", 1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("effect", "flag", "missing"),
+    [
+        ("flag", {}, "`review_in` and no `escalate_to` and no `converts`"),
+        ("flag", {"review_in": "3d", "escalate_to": "p"}, "`converts`"),
+        ("allow", {"review_in": "3d"}, "`escalate_to`"),
+        ("allow", {"review_in": "3d", "escalate_to": "p"}, None),
+    ],
+)
+def test_a_flag_that_nobody_has_to_look_at_is_a_warning(
+    effect: str, flag: dict[str, Any], missing: str | None
+) -> None:
+    """By when, to whom then, and until when; a flag on an allow rule may stay."""
+    document = policy(
+        rule("r", effect, flag={"owner": "o", **flag}), rule("a", "allow", "args.x", tools=["x"])
+    )
+    listed = [one for one in check_documents([Source.from_mapping(document)]) if one.code == "AG227"]
+    assert [one.message for one in listed] == (
+        [f"the flag of rule `r` has no {missing}"] if missing is not None else []
+    )
 
 
 def test_nothing_to_check_is_an_error() -> None:
@@ -620,7 +650,43 @@ def test_SARIF_names_rules_places_and_levels() -> None:
     assert [r["id"] for r in run["tool"]["driver"]["rules"]] == ["AG102", "AG202", "AG210"]
     assert all(run["tool"]["driver"]["rules"][r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
     region = run["results"][2]["locations"][0]["physicalLocation"]["region"]
-    assert region == {"startLine": 16, "startColumn": 30, "endColumn": 34}
+    assert region == {"startLine": 16, "startColumn": 30, "endLine": 16, "endColumn": 34}
+
+
+def test_a_long_line_is_cut_so_that_the_caret_stays_under_its_word() -> None:
+    """A line that a terminal wraps would be beside its caret; where there is no terminal nothing is cut."""
+    when = f'args.note == "{"x" * 60}" && agnt.role == "{"y" * 60}"'
+    text = f'policy: p\ntools: ["*"]\nrules:\n  - id: r\n    effect: allow\n    when: {when}\n'
+    for columns in (60, 80, 120, 200):
+        lines = render_text(check(text), files=1, rules=1, width=columns).splitlines()
+        code, caret = lines[2], lines[3]
+        assert all(len(line) <= columns for line in lines[1:3])
+        begin = caret.index("^")
+        assert code[begin : begin + 4] == "agnt"
+        assert caret == " " * 5 + "|" + " " * (begin - 6) + "^^^^ did you mean `agent`?"
+    assert when in render_text(check(text), files=1, rules=1)
+
+
+def test_sarif_is_what_code_scanning_takes() -> None:
+    """A result without a place, an absolute one, a rule without help: GitHub refuses the whole file."""
+    odd = [
+        Finding(code="AG011", message="no policy was named"),
+        Finding(code="AG001", file="a b/c:d%é.yaml", message="x"),
+        Finding(code="AG301", file="/etc/p.yaml", message="y", severity="warning"),
+    ]
+    run = json.loads(render_sarif(odd, version="1.0", explanations={"AG301": "Why. And more."}))["runs"][0]
+    places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
+    assert [place["artifactLocation"]["uri"] for place in places] == [
+        ".",
+        "a%20b/c%3Ad%25%C3%A9.yaml",
+        "file:///etc/p.yaml",
+    ]
+    for place in places:
+        assert place["region"] == {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 2}
+    assert [result["level"] for result in run["results"]] == ["error", "error", "warning"]
+    for rule_ in run["tool"]["driver"]["rules"]:
+        assert all(rule_[key]["text"] for key in ("shortDescription", "fullDescription", "help"))
+    assert run["tool"]["driver"]["rules"][2]["shortDescription"]["text"] == "Why"
 
 
 def test_T57_a_report_shows_no_control_characters() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import yaml
 
@@ -104,9 +102,7 @@ def test_T46_a_billion_laughs_is_refused_at_its_first_anchor() -> None:
     bomb = "a: &a [x, x]\n" + "".join(
         f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    started = time.perf_counter()
     assert codes(bomb) == ["AG006"]
-    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "a: " * 3 + "{a: " * 50_000, "- " * 100_000])
@@ -207,11 +203,9 @@ def test_a_frame_shows_no_control_characters() -> None:
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML without libyaml is ten times slower")
-def test_ten_thousand_rules_are_read_in_a_fraction_of_a_second() -> None:
-    """The reader is fast enough for large sets."""
+def test_ten_thousand_rules_are_read() -> None:
+    """Large sets are read whole; how long it takes is a benchmark's affair."""
     text = "policy: p\nrules:\n" + "".join(
         f"  - id: r{i}\n    effect: allow\n    when: args.a > {i}\n" for i in range(10_000)
     )
-    started = time.perf_counter()
-    data(text)
-    assert time.perf_counter() - started < 2
+    assert len(data(text)["rules"]) == 10_000

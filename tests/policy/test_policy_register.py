@@ -9,7 +9,7 @@ import pytest
 from agentguard.decision import AppliedException, Approve, Effect, Flag, RedactResult, Reserve, Stage
 from agentguard.errors import ConfigurationError
 from agentguard.policy import ExceptionRecord, Grant, Register, Snapshot
-from tests.policy.support import exception, grant, kinds, names, request, rule, snapshot
+from tests.policy.support import exception, grant, kinds, names, policy, request, rule, snapshot
 
 ALLOW = rule("a", "allow")
 NO = rule("no", "deny", "args.amount > 100")
@@ -219,6 +219,28 @@ def test_needs_includes_what_exceptions_read() -> None:
     """A fact that only an exception's condition reads is fetched too."""
     assert "rates" in waiving(ALLOW, NO, when='rates["x"] < 3').needs("payments.transfer")
     assert waiving(ALLOW, NO, when='rates["x"] < 3').needs("crm.read") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("policy_says", "rule_says", "waived"),
+    [
+        (None, None, True),
+        ("30d", None, False),
+        (None, "30d", False),
+        ("60d", "30d", False),
+        ("60d", "60d", True),
+    ],
+)
+def test_T49_a_policy_says_how_long_an_exception_may_last(
+    policy_says: str | None, rule_says: str | None, waived: bool
+) -> None:
+    """On itself or on a rule; the shortest counts, from the approval, and a longer one waives nothing."""
+    keys = {} if rule_says is None else {"max_exception": rule_says}
+    header = {} if policy_says is None else {"max_exception": policy_says}
+    record = exception(approved_at="2026-11-01", expires="2026-12-10")
+    found = Snapshot.from_documents([policy(ALLOW, {**NO, **keys}, **header)], register=register(record))
+    assert found.decide(request()).effect is (Effect.FLAG if waived else Effect.DENY)
+    assert bool(found.refused) is not waived
 
 
 # Grants
