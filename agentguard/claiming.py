@@ -64,6 +64,8 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
 def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
     if guard.closed:
         yield from refuse(guard, call, request, "closed", "the guard was closed", "ask_operator", final)
+    if guard.halted:
+        yield from refuse(guard, call, request, "checkpoint", guard.halted, "ask_operator", final)
     if call.session is not None and call.session.closed:
         yield from quietly(Change(approval.id, _given_up))
         ended = "its session ended while it waited"

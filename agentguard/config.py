@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agentguard.access import check_access, near
+from agentguard.bundled import Bundled, BundleEntry, problem_of, remote_of
 from agentguard.engines.configured import EngineEntry, engine_of, files_of
 from agentguard.errors import ConfigurationError
+from agentguard.ledger.checkpoint_options import CheckpointEntry, CheckpointOptions
+from agentguard.outbound import is_url
+from agentguard.terms import MAX_DAYS, STRICT, Terms
 from agentguard.tools import ToolFacts, tool_name
 
 if TYPE_CHECKING:
+    from agentguard.fetching import RemoteBundle
     from agentguard.policy import Default, Finding, Snapshot, Source
 
 __all__ = [
@@ -30,6 +35,7 @@ __all__ = [
     "VARIABLE",
     "Config",
     "ConfigDocument",
+    "ToolDocument",
     "ToolEntry",
     "find_config",
     "guard_options",
@@ -81,6 +87,13 @@ class _Default(_Model):
     until: Text | None = None
 
 
+class _Governance(_Model):
+    max_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = MAX_DAYS
+    max_renewals: Annotated[int, Field(ge=0, le=100)] = STRICT.max_renewals
+    approvers: list[Text] = []
+    local: bool = False
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -95,6 +108,9 @@ class ConfigDocument(_Model):
     directory: Text | None = None
     tools: Text | None = None
     default: _Default = _Default()
+    governance: _Governance = Field(
+        default=_Governance(), description="how long exceptions and grants may last, and who may approve them"
+    )
     environment: Text | None = None
     tenant: Text = "default"
     record: Literal["before", "batched"] = "before"
@@ -108,7 +124,12 @@ class ConfigDocument(_Model):
     )
     replayable: bool = False
     engines: list[EngineEntry] = []
-    bundle: Text | None = Field(default=None, description="the signed bundle that runs instead of `policies`")
+    checkpoint: CheckpointEntry | None = Field(
+        default=None, description="signed checkpoints of the ledger, kept outside the store"
+    )
+    bundle: Bundled | None = Field(
+        default=None, description="the signed bundle that runs instead of `policies`: a file or an https URL"
+    )
     trust: Text | None = Field(default=None, description="the public keys that may sign the bundle")
     reload_s: float | None = Field(
         default=None, ge=0.05, le=86_400, strict=False, description="look for changed policies this often"
@@ -118,7 +139,9 @@ class ConfigDocument(_Model):
 Names = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
-class _Tool(ToolFacts):
+class ToolDocument(ToolFacts):
+    """What a tool-facts file says of one tool."""
+
     model_config = ConfigDict(strict=True)
 
     sensitive: Names = ()
@@ -135,6 +158,7 @@ class Config:
 
     policies: tuple[Path, ...]
     default: Default
+    governance: Terms = STRICT
     file: Path | None = None
     store: str = DEFAULT_STORE
     directory: Path | None = None
@@ -148,17 +172,18 @@ class Config:
     sweep_s: float | None = 60
     replayable: bool = False
     engines: tuple[EngineEntry, ...] = ()
-    bundle: Path | None = None
+    checkpoint: CheckpointOptions | None = None
+    bundle: Path | BundleEntry | None = None
     trust: Path | None = None
     reload_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Which policies are looked at for changes, how they are loaded, and how often."""
+    """What is looked at for changes, how files of policies are loaded, and how often."""
 
-    paths: tuple[str, ...]
-    load: Callable[[], Snapshot]
+    paths: tuple[str, ...] | RemoteBundle
+    load: Callable[[], Snapshot] | None
     every_s: float
 
 
@@ -221,32 +246,15 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ConfigurationError: the file, a policy or the directory is refused, or anybody may change one.
     """
-    from agentguard.policy import Snapshot, read_files
-
     config = load_config(path)
     base = Path(os.path.abspath(path)).parent
     files = [file for entry in config.engines for file in files_of(entry, base)]
     others = [near(other) for other in (config.directory, config.tools, *files) if other is not None]
-    named = [near(one) for one in (config.policies if config.bundle is None else (config.bundle,))]
-
-    def load() -> Snapshot:
-        trusted = [] if config.trust is None else [near(config.trust)]
-        read = read_files(named).names if config.bundle is None else ()
-        loose = check_access(dict.fromkeys([*named, *read, *trusted]))
-        if loose:
-            raise _refused(path, loose)
-        if config.bundle is None or config.trust is None:
-            return Snapshot.load(named, default=config.default)
-        from agentguard.policy.bundle import Bundle, trusted_keys
-
-        return Bundle.open(config.bundle, trusted_keys(config.trust)).snapshot(default=config.default)
-
     loose = check_access(dict.fromkeys(others))
     if loose:
         raise _refused(path, loose)
     return {
-        "snapshot": load(),
-        "watch": None if config.reload_s is None else Watch(tuple(named), load, config.reload_s),
+        **_policies(config, base),
         "store": config.store,
         "directory": config.directory,
         "tool_facts": config.tools,
@@ -258,7 +266,39 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "max_pending": config.max_pending,
         "sweep_s": config.sweep_s,
         "replayable": config.replayable,
+        "governance": config.governance,
+        "checkpoint": config.checkpoint,
         "engines": [engine_of(entry, base) for entry in config.engines],
+    }
+
+
+def _policies(config: Config, base: Path) -> dict[str, Any]:
+    """The policies to begin with, and what is looked at for others."""
+    from agentguard.policy import Snapshot, read_files
+
+    path, bundle = config.file or base, config.bundle
+    if isinstance(bundle, BundleEntry):
+        assert config.trust is not None  # INVARIANT: the configuration was refused otherwise
+        remote = remote_of(bundle, base=base, trust=config.trust, store=config.store, default=config.default)
+        watch = None if config.reload_s is None else Watch(remote, None, config.reload_s)
+        return {"snapshot": remote.snapshot(), "watch": watch}
+    named = [near(one) for one in (config.policies if bundle is None else (bundle,))]
+
+    def load() -> Snapshot:
+        trusted = [] if config.trust is None else [near(config.trust)]
+        read = read_files(named).names if bundle is None else ()
+        loose = check_access(dict.fromkeys([*named, *read, *trusted]))
+        if loose:
+            raise _refused(path, loose)
+        if bundle is None or config.trust is None:
+            return Snapshot.load(named, default=config.default)
+        from agentguard.policy.bundle import Bundle, trusted_keys
+
+        return Bundle.open(bundle, trusted_keys(config.trust)).snapshot(default=config.default)
+
+    return {
+        "snapshot": load(),
+        "watch": None if config.reload_s is None else Watch(tuple(named), load, config.reload_s),
     }
 
 
@@ -294,6 +334,16 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         given = "bundle" if document.trust is None else "trust"
         message = "`bundle` and `trust` belong together: a bundle counts where a trusted key has signed it"
         findings.append(source.finding("AG303", message, (given,), key=True))
+    problem = document.bundle and problem_of(document.bundle, document.reload_s)
+    if problem:
+        findings.append(source.finding("AG303", problem, ("bundle",)))
+    findings += _no_urls(source, document)
+    checkpoint = None
+    try:
+        if document.checkpoint is not None:
+            checkpoint = CheckpointOptions.of(document.checkpoint, base, document.tenant)
+    except ConfigurationError as error:
+        findings.append(source.finding("AG303", str(error), ("checkpoint",), key=True))
     store = document.store
     if store.startswith("sqlite:///"):
         store = f"sqlite:///{base / store.removeprefix('sqlite:///')}"
@@ -304,11 +354,15 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         file=Path(path),
         policies=tuple(base / named for named in document.policies),
         default=default,
+        governance=Terms(
+            **{**document.governance.model_dump(), "approvers": tuple(document.governance.approvers)}
+        ),
         store=store,
         directory=base / document.directory if document.directory else None,
         tools=base / document.tools if document.tools else None,
         engines=tuple(document.engines),
-        bundle=base / document.bundle if document.bundle else None,
+        checkpoint=checkpoint,
+        bundle=_placed(document.bundle, base),
         trust=base / document.trust if document.trust else None,
         max_pending=document.max_pending,
         sweep_s=document.sweep_s,
@@ -317,6 +371,22 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         ),
     )
     return config, findings
+
+
+def _placed(entry: BundleEntry | None, base: Path) -> Path | BundleEntry | None:
+    return entry if entry is None or entry.remote else base / entry.url
+
+
+def _no_urls(source: Source, document: ConfigDocument) -> Iterator[Finding]:
+    """A URL where a file belongs: what is fetched has to be signed."""
+    listed = source.data.get("policies")
+    for index, named in enumerate(document.policies):
+        if is_url(named):
+            message = "policies are files and folders; what is fetched has to be signed"
+            at = ("policies",) if isinstance(listed, str) else ("policies", index)
+            yield source.finding("AG303", message, at, hint="name it as `bundle`, with the keys as `trust`")
+    if document.trust is not None and is_url(document.trust):
+        yield source.finding("AG303", "the trusted keys are a file of yours", ("trust",))
 
 
 def read_tool_facts(path: str | os.PathLike[str]) -> tuple[Mapping[str, ToolEntry], list[Finding]]:
@@ -331,7 +401,7 @@ def read_tool_facts(path: str | os.PathLike[str]) -> tuple[Mapping[str, ToolEntr
             findings.append(source.finding("AG302", str(error), (name,), key=True))
             continue
         raw = {} if source.data[name] is None else source.data[name]
-        tool, problems = _validate(_Tool, source, raw, (name,))
+        tool, problems = _validate(ToolDocument, source, raw, (name,))
         problems = problems or list(_contradictions(source, name, tool))
         findings += problems
         if tool is None or problems:
@@ -398,12 +468,17 @@ def _validate(
 
 
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    if len(loc) > 1 and loc[0] == "default":
-        model = _Default
+    if len(loc) > 1:
+        inner: dict[str, type[BaseModel]] = {
+            "default": _Default,
+            "bundle": BundleEntry,
+            "governance": _Governance,
+        }
+        model = inner.get(str(loc[0]), model)
     return [info.alias or name for name, info in model.model_fields.items()]
 
 
-def _contradictions(source: Source, name: str, tool: _Tool | None) -> Iterator[Finding]:
+def _contradictions(source: Source, name: str, tool: ToolDocument | None) -> Iterator[Finding]:
     """What each key allows and all together do not."""
     from agentguard.policy.findings import suggestion
 
@@ -431,7 +506,7 @@ def _contradictions(source: Source, name: str, tool: _Tool | None) -> Iterator[F
             yield source.finding("AG303", message, (name, "injected", index))
 
 
-def _arguments(tool: _Tool) -> tuple[str, ...] | None:
+def _arguments(tool: ToolDocument) -> tuple[str, ...] | None:
     """The names of a tool's arguments; None where they are not known or any name is taken."""
     if tool.parameters is None:
         return tool.arguments

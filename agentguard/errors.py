@@ -19,7 +19,8 @@
         ├── TooManyPending          too many questions of one agent wait already under one rule
         ├── ClaimRefused            the approval cannot be claimed: state, digest, expiry or epoch
         ├── RegisterChanged         exceptions, grants or agents changed since the decision: decide again
-        └── RecordRefused           a governance record cannot become this: who, why
+        ├── RecordRefused           a governance record cannot become this: who, why
+        └── CheckpointRefused       a checkpoint or proof is damaged, not signed by that key, or contradicted
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "AgentGuardError",
     "ApprovalPending",
     "ArgumentsError",
+    "CheckpointRefused",
     "ClaimRefused",
     "ConfigurationError",
     "InvalidArguments",
@@ -224,6 +226,10 @@ class ClaimRefused(StoreError):
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
         self.state = state
+
+
+class CheckpointRefused(StoreError):
+    """A checkpoint or proof is damaged, not signed by that key, of another log, or contradicted."""
 
 
 class RegisterChanged(StoreError):

@@ -65,6 +65,9 @@ def _path(guard: Guard, call: Call) -> Flow:
     if guard.closed:
         request = request_of(guard, call, EMPTY)
         yield from refuse(guard, call, request, "closed", "the guard was closed", "ask_operator")
+    if guard.halted:
+        request = request_of(guard, call, EMPTY)
+        yield from refuse(guard, call, request, "checkpoint", guard.halted, "ask_operator")
     if session is None or session.closed:
         ended = "its session has ended" if session is not None else "no session says which agent acts"
         request = request_of(guard, call, EMPTY)
@@ -155,7 +158,13 @@ def _decided(guard: Guard, call: Call, snapshot: Snapshot, request: ContextReque
 
         return (yield from step_up(guard, call, request, decision, frozen, final))
     if decision.obligations:
-        decision = yield from take(guard, call, snapshot, asked, decision, frozen)
+        taken = yield from take(guard, call, snapshot, asked, decision, frozen, asks=True)
+        if taken.effect is Effect.STEP_UP:
+            # What satisfied the step-up, a grant, is used up: a person is asked after all.
+            from agentguard.stepping import step_up
+
+            return (yield from step_up(guard, call, request, taken, frozen, final))
+        decision = taken
     return (yield from record_and_run(guard, call, request, decision, frozen, final))
 
 
@@ -243,11 +252,19 @@ def check_obligations(
 
 
 def take(
-    guard: Guard, call: Call, snapshot: Snapshot, request: ContextRequest, decision: Decision, frozen: Frozen
+    guard: Guard,
+    call: Call,
+    snapshot: Snapshot,
+    request: ContextRequest,
+    decision: Decision,
+    frozen: Frozen,
+    *,
+    asks: bool = False,
 ) -> Generator[Operation, Any, Decision]:
     """Take what the decision counts; who finds a counter full is decided again without it.
 
-    `request` is the one that was decided on. A second answer may neither be stronger nor rewrite otherwise.
+    `request` is the one that was decided on. A second answer may neither be stronger nor rewrite otherwise;
+    with `asks` it may be a step-up, for which nothing is taken.
     """
     exhausted: set[str] = set()
     for _ in range(_ROUNDS):
@@ -271,6 +288,8 @@ def take(
             again = snapshot.decide(request, exhausted=exhausted)
         except Exception as error:
             again = yield from _undecided(guard, call, request, frozen, error)
+        if asks and again.effect is Effect.STEP_UP and _written(again) == _written(decision):
+            return again
         if again.effect.rank > decision.effect.rank:
             yield from deny(guard, call, request, again, frozen)
         if _written(again) != _written(decision):

@@ -35,19 +35,25 @@ from agentguard.stepup.channels import Question
 from agentguard.stepup.telling import ChannelThread
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import open_store
+from agentguard.terms import STRICT, Terms
 from agentguard.tools import ArgumentCheck, Tool, ToolFacts, shown_name, tool_entries
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from agentguard.engines import Engine
+    from agentguard.fetching import RemoteBundle
+    from agentguard.ledger.checkpoint_options import CheckpointOptions
+    from agentguard.ledger.periodic import PeriodicCheckpoints
     from agentguard.policy import PolicyPaths, Snapshot
+    from agentguard.refetching import BundleWatch
     from agentguard.reloading import PolicyWatch
     from agentguard.stepup.channels import Channel
     from agentguard.stepup.directory import Directory
     from agentguard.stepup.model import Approval
     from agentguard.store import Store
     from agentguard.sweeping import Sweeper
+    from agentguard.watching import Watch
 
 __all__ = ["FactProvider", "Guard"]
 
@@ -85,6 +91,7 @@ class Guard:
     keeps, erasable beside each record, what else the decision looked at, for `agentguard replay`.
     `max_pending` is how many questions of one agent may wait under one rule; a further one is a denial.
     `sweep_s` is how often, in seconds, `sweep` runs on a thread of its own; None is never.
+    `governance` says how long exceptions and grants may last and who may approve them.
 
     Raises:
         PolicyError: the policies were refused; ConfigurationError, StoreError: for the rest.
@@ -110,6 +117,7 @@ class Guard:
         replayable: bool = False,
         max_pending: int | None = 100,
         sweep_s: float | None = None,
+        governance: Terms = STRICT,
     ) -> None:
         if (policies is None) == (snapshot is None):
             raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
@@ -151,9 +159,13 @@ class Guard:
         self.now: Final = self.store.now
         self.waiter: Final = ApprovalWaiter(self.store)
         self.recorder: Final = Recorder(self.store, tenant, self.now)
-        self.in_force: Final = InForce(snapshot, self.store, tenant, self.now)
+        self.in_force: Final = InForce(
+            snapshot, self.store, tenant, self.now, directory=directory, governance=governance
+        )
         self.closed = False
-        self._watches: list[PolicyWatch | Sweeper] = []
+        self.halted = ""
+        self.checkpoints: PeriodicCheckpoints | None = None
+        self._watches: list[Watch | Sweeper] = []
         self._forked()
         _guards.add(self)
         try:
@@ -181,10 +193,33 @@ class Guard:
 
         options = {**guard_options(Path(path)), **changes}
         watch = options.pop("watch", None)
+        checkpoint = options.pop("checkpoint", None)
         guard = cls(**options)
-        if watch is not None and "snapshot" not in changes:
-            guard.watch(watch.paths, load=watch.load, every_s=watch.every_s)
+        try:
+            if checkpoint is not None:
+                guard.keep_checkpoints(checkpoint)
+            if watch is not None and "snapshot" not in changes:
+                guard.watch(watch.paths, load=watch.load, every_s=watch.every_s)
+        except BaseException:
+            guard.close()
+            raise
         return guard
+
+    def keep_checkpoints(self, options: CheckpointOptions) -> PeriodicCheckpoints:
+        """Make signed checkpoints of the ledger from now on, beside the calls and never in their way.
+
+        While they fail that is logged; with `options.required` every call is denied (`halted` says why).
+
+        Raises:
+            ConfigurationError: the key cannot be used, or checkpoints are made already.
+            CheckpointRefused, StoreError: `options.required`, and the first one fails.
+        """
+        from agentguard.ledger.periodic import PeriodicCheckpoints
+
+        if self.checkpoints is not None:
+            raise ConfigurationError("this guard makes checkpoints already")
+        self.checkpoints = PeriodicCheckpoints(self, options)
+        return self.checkpoints
 
     # -- policies
 
@@ -209,24 +244,42 @@ class Guard:
         """
         self.in_force.check_version(snapshot)
 
+    @overload
     def watch(
         self,
         paths: PolicyPaths,
         *,
         every_s: float = 2.0,
         load: Callable[[], Snapshot] | None = None,
-    ) -> PolicyWatch:
-        """Look at policy files every `every_s` seconds and put what changed in force.
+    ) -> PolicyWatch: ...
+
+    @overload
+    def watch(self, paths: RemoteBundle, *, every_s: float = 2.0) -> BundleWatch: ...
+
+    def watch(
+        self,
+        paths: PolicyPaths | RemoteBundle,
+        *,
+        every_s: float = 2.0,
+        load: Callable[[], Snapshot] | None = None,
+    ) -> Watch:
+        """Look at policy files, or ask for a bundle, every `every_s` seconds and put what changed in force.
 
         `load` makes the new snapshot; by default all of `paths` is loaded, and refused where anybody may
         change it. A set that does not load leaves the old one in force, logged and recorded as
         `policy.refused`. The returned watch can look at once (`look`) and stop.
 
         Raises:
-            ConfigurationError: `every_s` is below 0.05.
+            ConfigurationError: `every_s` is below 0.05 (1 for a bundle), or a URL is no `RemoteBundle`.
         """
+        from agentguard.fetching import RemoteBundle
+        from agentguard.refetching import BundleWatch
         from agentguard.reloading import PolicyWatch
 
+        if isinstance(paths, RemoteBundle):
+            asking = BundleWatch(self, paths, every_s)
+            self._watches.append(asking)
+            return asking
         listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
         def anew() -> Snapshot:
@@ -630,14 +683,19 @@ class Guard:
     def sweep(self) -> int:
         """Make records of what happened by itself, and tell who may answer now; returns how many changed.
 
+        Who vouches for exceptions and grants is looked up again in the directory.
+
         With `sweep_s` a running guard does it every so many seconds; several at once do no harm.
 
         Raises:
             StoreError: the store could not do it; what was done before stays.
         """
+        from agentguard.governance.sweeping import sweep
         from agentguard.stepup.sweeping import sweep_approvals
 
-        return sweep_approvals(self.store, self.tenant, self.notify)
+        self.in_force.refresh(again=True)
+        changed = sweep_approvals(self.store, self.tenant, self.notify)
+        return changed + sweep(self.store, self.tenant).ended
 
     # -- used by the flow
 
@@ -669,6 +727,8 @@ class Guard:
                     with contextlib.suppress(Exception):
                         release()
             self.store_thread.shutdown(wait=True)
+            if self.checkpoints is not None:
+                self.checkpoints.stop()
             if self._own_store:
                 self.store.close()
 
@@ -676,6 +736,8 @@ class Guard:
         """Threads that this process has; a forked child has none of its parent's."""
         for watch in self._watches:
             watch.start()
+        if self.checkpoints is not None:
+            self.checkpoints.start()
         self.in_force.forked()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 

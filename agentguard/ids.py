@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered ones for records, unguessable ones for approvals."""
+"""Identifiers: time-ordered ones for events, unguessable ones for approvals, short ones that people type."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import threading
 import time
 from typing import Final
 
-__all__ = ["approval_id", "uuid7"]
+__all__ = ["approval_id", "record_id", "uuid7"]
 
 _COUNTER_BITS: Final = 42
 _RANDOM_BITS: Final = 32
 _COUNTER_MAX: Final = 1 << _COUNTER_BITS
 _NOISE_BYTES: Final = 10
 _BLOCK: Final = 256 * _NOISE_BYTES
+_TYPED: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VERSION: Final = 0x7 << 76
 _VARIANT: Final = 0b10 << 62
 
@@ -69,3 +70,12 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch
 def approval_id() -> str:
     """A new approval id: `a` and 32 hexadecimal digits, 128 bits from the system's random source (T08)."""
     return "a" + os.urandom(16).hex()
+
+
+def record_id(prefix: str, source: bytes | None = None) -> str:
+    """An id that people type, such as `EX-7K2M9QXA`: 40 bits without letters that look like digits.
+
+    Of `source`, at least five bytes, the beginning is taken; without it the system's random source.
+    """
+    number = int.from_bytes((source or os.urandom(5))[:5], "big")
+    return prefix + "".join(_TYPED[number >> shift & 31] for shift in range(35, -5, -5))

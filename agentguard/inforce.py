@@ -20,7 +20,9 @@ from agentguard.ledger.lookback import newest_bundle
 
 if TYPE_CHECKING:
     from agentguard.policy import Snapshot
+    from agentguard.stepup.directory import Directory
     from agentguard.store.protocol import Store
+    from agentguard.terms import Terms
 
 __all__ = ["FRESH_S", "InForce"]
 
@@ -35,7 +37,18 @@ class InForce:
     if it was given any, stands as it is.
     """
 
-    def __init__(self, snapshot: Snapshot, store: Store, tenant: str, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        store: Store,
+        tenant: str,
+        now: Callable[[], dt.datetime],
+        *,
+        directory: Directory,
+        governance: Terms,
+    ) -> None:
+        self._directory = directory
+        self._governance = governance
         self._store = store
         self._tenant = tenant
         self._now = now
@@ -74,15 +87,18 @@ class InForce:
             self._policies = snapshot
             self._read()
 
-    def refresh(self) -> None:
+    def refresh(self, *, again: bool = False) -> None:
         """Take in the register if it has another version than the one we know.
+
+        With `again` also if it has the same: the people who vouch for it may have changed in the directory.
 
         Raises:
             StoreError: it cannot be read; nothing may be decided.
         """
         with self._swapping:
             moment = time.monotonic()
-            if self._store.register_version(self._tenant) != self.pair[1]:
+            version = self._store.register_version(self._tenant)
+            if version != self.pair[1] or (again and version):
                 self._read()
             self._looked = moment
 
@@ -119,7 +135,9 @@ class InForce:
             from agentguard.governance import in_force  # here: few stores have a register
 
             given = snapshot.register
-            register = in_force(version, records)
+            register = in_force(
+                version, records, tenant=self._tenant, directory=self._directory, terms=self._governance
+            )
             register = dataclasses.replace(
                 register,
                 exceptions=(*register.exceptions, *given.exceptions),

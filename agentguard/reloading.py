@@ -1,21 +1,15 @@
-"""Policies that change while the guard runs: looked for, compiled aside, swapped; a bad set changes nothing.
-
-One decision sees one snapshot, whichever was in force when it began.
-"""
+"""Policy files that change while the guard runs: looked for, compiled aside, swapped whole."""
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from agentguard.errors import AgentGuardError, ConfigurationError
-from agentguard.ids import uuid7
-from agentguard.ledger import events
+from agentguard.errors import ConfigurationError
+from agentguard.outbound import is_url
+from agentguard.watching import Look, Watch
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -23,16 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyWatch"]
 
-Look = Literal["unchanged", "changing", "loaded", "refused"]
-"""What one look found: nothing new, files that are being written, a set that is now in force, a bad one."""
-
 _SHORTEST_S: Final = 0.05
-_REASON: Final = 300
-log = logging.getLogger("agentguard")
 
 
-class PolicyWatch:
-    """Looks at policy files every `every_s` seconds, on a thread of its own, and swaps what changed.
+class PolicyWatch(Watch):
+    """Looks at policy files.
 
     A set is loaded once two looks in a row saw the same files, so that one that is being written is not taken
     for finished (write beside and rename, to be sure). One that does not load leaves the old one in force:
@@ -46,32 +35,19 @@ class PolicyWatch:
         load: Callable[[], Snapshot],
         every_s: float,
     ) -> None:
-        if not every_s >= _SHORTEST_S:
-            raise ConfigurationError(f"policies are looked at every {_SHORTEST_S} s at most, not {every_s!r}")
-        self._guard = weakref.ref(guard)
-        self._paths = tuple(Path(path) for path in paths)
+        listed = [os.fspath(path) for path in paths]
+        if any(is_url(path) for path in listed):
+            message = (
+                "a URL is watched as a signed bundle: pass a `RemoteBundle` with the keys that you trust"
+            )
+            raise ConfigurationError(message)
+        self._paths = tuple(Path(path) for path in listed)
         self._load = load
-        self._every_s = every_s
         self._known: tuple[object, ...] | None = None  # so that nothing is missed since the first loading
         self._seen: tuple[object, ...] | None = None
-        self.start()
+        super().__init__(guard, every_s, shortest_s=_SHORTEST_S)
 
-    def start(self) -> None:
-        """Begin to look, also in a forked child, which has none of its parent's threads."""
-        self._stopped = threading.Event()
-        self._looking = threading.Lock()
-        threading.Thread(target=self._work, name="agentguard-policies", daemon=True).start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stopped.set()
-
-    def look(self) -> Look:
-        """Look once, now."""
-        with self._looking:
-            return self._look()
-
-    def _look(self) -> Look:
+    def _look(self, guard: Guard) -> Look:
         found = self._fingerprint()
         if found == self._known:
             self._seen = found
@@ -79,9 +55,6 @@ class PolicyWatch:
         if found != self._seen:
             self._seen = found
             return "changing"
-        guard = self._guard()
-        if guard is None or guard.closed:
-            return "unchanged"
         try:
             snapshot = self._load()
             guard.check_version(snapshot)
@@ -93,37 +66,9 @@ class PolicyWatch:
             return "refused"
         if self._fingerprint() != found:
             return "changing"
-        old = guard.snapshot
-        if (snapshot.digest, snapshot.signed) != (old.digest, old.signed):
-            guard.swap(snapshot)
-            log.info("policies changed: %d rules, snapshot %s", len(snapshot.rules), snapshot.digest[:19])
+        self._put_in_force(guard, snapshot)
         self._known = found
         return "loaded"
-
-    def _refused(self, guard: Guard, error: Exception) -> None:
-        told = str(error) if isinstance(error, AgentGuardError) else type(error).__name__
-        log.error("changed policies were refused, the old ones stay in force: %s", told)
-        event = events.policy_refused(
-            id=uuid7(),
-            tenant=guard.tenant,
-            at=guard.now(),
-            snapshot=guard.snapshot.digest,
-            reason=told.splitlines()[0][:_REASON] if told else type(error).__name__,
-        )
-        guard.store.append(guard.tenant, (event,))
-
-    def _work(self) -> None:
-        stopped = self._stopped
-        while not stopped.wait(self._every_s):
-            guard = self._guard()
-            if guard is None or guard.closed:
-                return
-            del guard
-            try:
-                self.look()
-            except Exception as error:
-                # The store refuses, say: nothing comes in force unrecorded, and the next look tries again.
-                log.error("changed policies could not be put in force: %s", type(error).__name__)
 
     def _fingerprint(self) -> tuple[object, ...]:
         """What the file system says of every policy file; a file that comes or goes changes it."""

@@ -12,13 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 from agentguard.cli import (
+    agents,
     approvals,
     bundle,
     check,
     demo_command,
+    eval_run,
+    exceptions,
     explain,
+    grants,
     init,
     ledger,
+    proving,
     replay,
     reviewers,
     schema,
@@ -96,11 +101,14 @@ def root(
              agentguard check             is it right?
              agentguard test              does it decide as it should?
              agentguard replay CANDIDATE  what would it have changed?
+             agentguard prove             what can no call ever do?
     Answer:  agentguard approvals list    what waits for a person
              agentguard approvals approve ID
+    Govern:  agentguard exceptions list   deviations, in force and asked for
+             agentguard agents suspend ID no call of it runs any more
     Audit:   agentguard ledger verify
 
-    Exit codes: 0 clean, 1 findings or refused, 2 usage or configuration.
+    Exit codes: 0 clean, 1 findings or refused, 2 usage or configuration; of `prove` also 3, unknown.
     """
     ctx.obj = config
 
@@ -113,9 +121,14 @@ app.command()(replay.replay)
 app.command()(schema.schema)
 app.command()(demo_command.demo)
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(exceptions.app, name="exceptions")
+app.add_typer(grants.app, name="grants")
+app.add_typer(agents.app, name="agents")
 app.add_typer(reviewers.app, name="reviewers")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(proving.app, name="prove")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(eval_run.app, name="eval")
 
 
 def run() -> None:

@@ -23,7 +23,9 @@ from agentguard.cli.workspace import (
 )
 
 if TYPE_CHECKING:
-    from agentguard.stepup.model import Verdict
+    from agentguard.cli.granting import GrantTerms
+    from agentguard.stepup.model import Approval, Verdict
+    from agentguard.store import Store
 
 __all__ = ["app"]
 
@@ -37,6 +39,9 @@ Who = Annotated[
 Key = Annotated[
     Path | None,
     typer.Option("--key", metavar="FILE", help="The reviewer's private key; default: your own settings."),
+]
+Alike = Annotated[
+    bool, typer.Option("--alike", help="The same answer to every waiting question that asks the same.")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; a denial's reason is told to the agent.")]
 
@@ -67,6 +72,7 @@ def list_(
     from agentguard.cli import approval_text as about
     from agentguard.cli.approval_json import approval_json
     from agentguard.policy.findings import suggestion
+    from agentguard.stepup.alike import groups
     from agentguard.stepup.model import State
 
     known = [one.value for one in State]
@@ -89,11 +95,12 @@ def list_(
     if not listed:
         say("Nothing waits for an answer." if not state and not everything else "There are none.")
         return
+    same = groups(listed)
     columns(
         ("id", "state", "tool", "agent", "for", "expires", "rules"),
         [
             (
-                one.id[: about.SHORT],
+                one.id[: about.SHORT] + (f" x{len(group)}" if len(group) > 1 else ""),
                 about.state_text(one, now),
                 one.tool,
                 one.agent,
@@ -101,11 +108,14 @@ def list_(
                 ago(one.expires_at, now),
                 ", ".join(one.requirement.rules),
             )
-            for one in listed
+            for group in same
+            for one in group[:1]
         ],
         keep=(0, 1),
     )
     counted = f"{len(listed)} approval{'' if len(listed) == 1 else 's'}"
+    if len(same) < len(listed):
+        counted += f", {len(same)} different (`x2`: two that ask the same; `approve ID --alike` answers all)"
     say(f"{counted}; `agentguard approvals show ID` says what would run")
 
 
@@ -154,6 +164,23 @@ def approve(
     key: Key = None,
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    grant: Annotated[
+        bool, typer.Option("--grant", help="Also let the agent do this again for a while, without asking.")
+    ] = False,
+    uses: Annotated[
+        int | None, typer.Option("--uses", min=1, help="How often a grant counts; else as often as needed.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="SPAN", help="How long a grant is good; default: 1h.")
+    ] = None,
+    when: Annotated[
+        str | None,
+        typer.Option("--when", metavar="CEL", help="What a grant covers; default: exactly these arguments."),
+    ] = None,
+    for_session: Annotated[
+        bool, typer.Option("--for-session", help="A grant for the agent's session only; default: 1d.")
+    ] = False,
+    all_alike: Alike = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     directory: DirectoryOption = None,
@@ -164,15 +191,30 @@ def approve(
     The answer is signed with the reviewer's key where `--as` names one. Without it, it is an unverified one
     from this machine, which counts as one person and only where the rule allows it.
 
+    With `--grant` the same step-up is satisfied again without asking: for the same agent, person, delegation,
+    environment and tool, and for the same arguments unless `--when` says otherwise. Where several people have
+    to approve, each has to add `--grant`.
+
     \b
     Examples:
       agentguard approvals approve a7f3b2 --as ana --reason "known payee"
       agentguard approvals approve a7f3b2 --as ana --key ~/keys/ana.jwk --yes
       agentguard approvals approve a7f3b2
+      agentguard approvals approve a7f3b2 --as ana --grant --uses 5 --expires 2h
+      agentguard approvals approve a7f3b2 --as ana --grant --when 'args.amount <= 500' --for-session
 
     Exit codes: 0 counted, 1 refused or not confirmed, 2 usage or configuration.
     """
-    _vote(ctx, id, "approve", who, key, reason, yes, config, store, directory, tenant)
+    from agentguard.cli.granting import GrantTerms
+
+    terms = GrantTerms(uses, expires, when, for_session)
+    if terms.given and not grant:
+        fail("`--uses`, `--expires`, `--when` and `--for-session` are of a grant: add `--grant`")
+    wanted = terms if grant else None
+    if grant and all_alike:
+        fail("a grant is given by one approval: leave out `--alike`")
+    people = (config, store, directory, tenant)
+    _vote(ctx, id, "approve", who, key, reason, yes, *people, wanted, all_alike=all_alike)
 
 
 @app.command()
@@ -182,6 +224,7 @@ def deny(
     who: Who = None,
     key: Key = None,
     reason: Reason = "",
+    all_alike: Alike = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     directory: DirectoryOption = None,
@@ -194,7 +237,7 @@ def deny(
       agentguard approvals deny a7f3b2 --reason "wrong payee"
       agentguard approvals deny a7f3b2 --as ana --reason "wrong payee"
     """
-    _vote(ctx, id, "deny", who, key, reason, True, config, store, directory, tenant)
+    _vote(ctx, id, "deny", who, key, reason, True, config, store, directory, tenant, all_alike=all_alike)
 
 
 app.command()(edit)
@@ -212,9 +255,15 @@ def _vote(
     store: str | None,
     directory: Path | None,
     tenant: str | None,
+    grant: GrantTerms | None = None,
+    *,
+    all_alike: bool = False,
 ) -> None:
+    from dataclasses import replace
+
     from agentguard.cli import approval_text as about
     from agentguard.cli.approval_screen import outcome, screen
+    from agentguard.cli.granting import give, propose
     from agentguard.cli.signing_keys import signed_answer
     from agentguard.errors import VoteRefused
     from agentguard.stepup.ballot import Answer, cast
@@ -222,6 +271,7 @@ def _vote(
 
     if key is not None and who is None:
         fail("`--key` signs for somebody: say who with `--as SUBJECT`")
+    content = None
     found = configuration(ctx, config)
     people = open_people(found, directory)
     records = open_records(found, store)
@@ -231,7 +281,10 @@ def _vote(
             fail("the arguments of this call were erased, so nobody can see what would run; deny it", 1)
         if verdict == "approve":
             screen(approval, people, records.now(), full=False, brief=True)
-            _confirm(yes)
+            content = None if grant is None else propose(records, approval, grant, reason)
+            if all_alike:
+                say(f"{len(_alike(records, approval))} more ask exactly the same and are answered with it.")
+            _confirm(yes, granting=content is not None)
         if who is not None:
             answer = signed_answer(approval, verdict, who, key, reason, records.now())
         else:
@@ -244,19 +297,41 @@ def _vote(
             raise VoteRefused(f"{error}\n{could}") from None
         voted = {fold(vote.subject) for vote in approval.votes}
         repeated = fold(people.subject(answer.subject)) in voted
-        if not outcome(after, verdict, answer.subject, records.url, repeated=repeated):
+        counted = outcome(after, verdict, answer.subject, records.url, repeated=repeated)
+        if content is not None:
+            counted = give(found, records, people, after, content, who, key, reason) and counted
+        if all_alike:
+            others = _alike(records, approval)
+            for other in others:
+                given = answer
+                if who is not None:
+                    given = signed_answer(other, verdict, who, key, reason, records.now())
+                cast(records, people, other.tenant, other.id, replace(given, digest=other.digest))
+            say(f"The same answer was given to {len(others)} more that ask the same.")
+        if not counted:
             raise typer.Exit(1)
     finally:
         records.close()
 
 
-def _confirm(yes: bool) -> None:
+def _alike(records: Store, approval: Approval) -> list[Approval]:
+    """The other questions that wait and ask the same as this one did when it was shown."""
+    from agentguard.stepup.alike import alike
+    from agentguard.stepup.model import State
+
+    wanted, now = alike(approval), records.now()
+    waiting = records.approvals(approval.tenant, states=[State.REQUESTED], limit=10_000)
+    return [one for one in waiting if one.expires_at > now and alike(one) == wanted and one.id != approval.id]
+
+
+def _confirm(yes: bool, *, granting: bool = False) -> None:
     """Ask whether exactly what was shown may run; anything but a clear yes is no."""
     if yes:
         return
     if not sys.stdin.isatty():
         fail("nobody is at a terminal to confirm; add `--yes` if you have seen the call")
-    sys.stdout.write("Approve exactly this call, once? [approve/no, Enter = no]: ")
+    what = "and give the grant" if granting else "once"
+    sys.stdout.write(f"Approve exactly this call, {what}? [approve/no, Enter = no]: ")
     sys.stdout.flush()
     try:
         typed = sys.stdin.readline().strip().lower()

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from agentguard.cli.safe_text import visible
-from agentguard.cli.terminal import fail, print_json, say
-from agentguard.cli.workspace import JsonOption
+from agentguard.cli.terminal import ago, fail, print_json, say
+from agentguard.cli.workspace import ConfigOption, JsonOption, configuration
 
 __all__ = ["app"]
 
@@ -79,7 +79,7 @@ def build(
 
 @app.command()
 def show(
-    bundle: Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")],
+    bundle: Annotated[str, typer.Argument(metavar="FILE|URL", help="The bundle; a URL is fetched.")],
     trust: Annotated[
         Path, typer.Option("--trust", metavar="PUBLIC.jwk", help="Whose signature counts: a JWK or JWK set.")
     ],
@@ -90,12 +90,19 @@ def show(
     \b
     Examples:
       agentguard bundle show policies.bundle --trust trusted.jwk
+      agentguard bundle show https://policies.example.com/agents.bundle --trust trusted.jwk
 
     Exit codes: 0 signed with a trusted key and valid, 2 not.
     """
+    from agentguard.outbound import is_url
     from agentguard.policy.bundle import Bundle, trusted_keys
 
-    opened = Bundle.open(bundle, trusted_keys(trust))
+    if is_url(bundle):
+        from agentguard.fetching import RemoteBundle
+
+        opened = RemoteBundle(bundle, trust=trust).opened()
+    else:
+        opened = Bundle.open(bundle, trusted_keys(trust))
     rules = len(opened.snapshot().rules)
     if json_:
         print_json(
@@ -115,3 +122,74 @@ def show(
     for number, name in enumerate(sorted(opened.files)):
         say(f"  {'files' if not number else '     '}    {visible(name)}")
     say(f"  rules    {rules}")
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    config: ConfigOption = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option("--max-age", metavar="TIME", help="Exit 1 when its server last answered before that."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Say which fetched bundle guards run here, and when its server last answered.
+
+    Read from the copy that they keep beside the store: nothing is fetched. A server that keeps answering with
+    the same bundle looks like one where nothing changes; `created` says how old that is.
+
+    \b
+    Examples:
+      agentguard bundle status
+      agentguard bundle status --max-age 1h      # for a monitor
+
+    Exit codes: 0 known, 1 too old or nothing kept yet, 2 usage, or a copy that is not signed.
+    """
+    from agentguard.bundled import BundleEntry, kept_beside
+    from agentguard.kept import KeptBundle
+    from agentguard.policy.bundle import LARGEST, Bundle, trusted_keys
+
+    limit = None if max_age is None else _seconds(max_age)
+    found = configuration(ctx, config)
+    if not isinstance(found.bundle, BundleEntry) or found.trust is None:
+        fail("the configuration names no bundle with an https URL")
+    place = kept_beside(found.store)
+    if place is None:
+        fail(f"the store `{found.store}` is no file, so that nothing is kept beside it")
+    kept = KeptBundle(place)
+    content, confirmed = kept.read(LARGEST), kept.confirmed_at()
+    if content is None or confirmed is None:
+        fail(f"nothing was fetched yet: there is no `{place}`", code=1)
+    opened = Bundle.verify(content, trusted_keys(found.trust), name=str(place))
+    now = dt.datetime.now(dt.UTC)
+    age = max((now - confirmed).total_seconds(), 0)
+    stale = limit is not None and age > limit
+    if json_:
+        print_json(
+            {
+                "url": found.bundle.url,
+                "version": opened.version,
+                "created": opened.created.isoformat(),
+                "signer": opened.signer,
+                "confirmed": confirmed.isoformat(),
+                "age_s": int(age),
+                "stale": stale,
+            }
+        )
+    else:
+        say(f"Version {opened.version} of {found.bundle.url}", "yellow" if stale else "green")
+        say(f"  created    {opened.created.isoformat(timespec='seconds')}")
+        say(f"  confirmed  {confirmed.isoformat(timespec='seconds')} ({ago(confirmed, now)})")
+    raise typer.Exit(1 if stale else 0)
+
+
+def _seconds(text: str) -> int:
+    from pydantic_core import PydanticCustomError
+
+    from agentguard.policy.scalars import duration
+
+    try:
+        return duration(text)
+    except PydanticCustomError as error:
+        fail(f"`--max-age`: {error.message()}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agentguard.cli.terminal import fail
-from agentguard.cli.workspace import ConfigOption, policies_of
+from agentguard.cli.terminal import fail, width
+from agentguard.cli.workspace import ConfigOption
 from agentguard.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def check(
 ) -> None:
     """Check policies, and the configuration with all that it names.
 
-    Everything wrong in every file is reported in one run, with file, line and column. Tool names that no
-    tool-facts file knows, files without a rule and rules that can never matter are findings too.
+    Everything wrong in every file is reported in one run, with file, line and column; in tests beside the
+    policies too. Tool names that no tool-facts file knows, arguments that are not in a tool's schema, files
+    without a rule and rules that can never matter are findings too.
 
     \b
     Examples:
@@ -60,19 +61,20 @@ def check(
     import datetime as dt
 
     from agentguard.access import check_access, near
+    from agentguard.cli.beside import named_in, test_findings
     from agentguard.config import CONFIG_NAME, find_config, read_config
-    from agentguard.policy import check_files
+    from agentguard.policy import check_files, read_files
 
     findings: list[Finding] = []
     read: Config | None = None
     extra: list[str] = []
-    named = find_config(explicit=config or (ctx.obj if isinstance(ctx.obj, Path) else None))
-    if named is not None and (not paths or config is not None):
-        if not named.exists():
-            fail(f"the configuration `{named}` does not exist; `agentguard init` writes one")
-        read, found = read_config(named)
+    file = find_config(explicit=config or (ctx.obj if isinstance(ctx.obj, Path) else None))
+    if file is not None and (not paths or config is not None):
+        if not file.exists():
+            fail(f"the configuration `{file}` does not exist; `agentguard init` writes one")
+        read, found = read_config(file)
         findings += found
-        extra.append(str(named))
+        extra.append(str(file))
         if read is None and not paths:
             _report(findings, extra, 0, output, loaded=False)
     if read is None and not paths:
@@ -82,15 +84,19 @@ def check(
     entries, found = _tools(read, tools, extra)
     findings += found
     findings += _directory(read, extra)
-    files = policies_of(read or _nothing(), paths or ())
-    roots = [str(path) for path in paths or ()]
-    if not roots and read is not None:
-        roots = [near(path) for path in read.policies]
-    findings += check_access(dict.fromkeys([*roots, *files.names]))
+    named = named_in(
+        [str(path) for path in paths or ()] or [near(path) for path in (read and read.policies) or ()]
+    )
+    files = read_files(named.policies)
+    findings += check_access(dict.fromkeys([*named.policies, *files.names]))
     known = _arguments(entries) if entries is not None else None
-    checked = check_files(files, tools=known, now=dt.datetime.now(dt.UTC))
+    schemas = {name: one.schema for name, one in (entries or {}).items() if one.schema is not None}
+    default = (read or _nothing()).default.effect
+    checked = check_files(files, tools=known, schemas=schemas, now=dt.datetime.now(dt.UTC), default=default)
     findings += checked.findings
-    _report(findings, [*extra, *files.names], checked.rules, output)
+    found, tested = test_findings(named.tests, files)
+    findings += [*check_access(tested), *found]
+    _report(findings, [*extra, *files.names, *tested], checked.rules, output)
 
 
 def _nothing() -> Config:
@@ -151,28 +157,54 @@ def _report(
     counts = {"files": len(dict.fromkeys(files)), "rules": rules}
     match output:
         case "text":
-            text = policy.render_text(findings, loaded=loaded, **counts)
+            columns = width() if sys.stdout.isatty() else None
+            text = policy.render_text(findings, loaded=loaded, width=columns, **counts)
         case "json":
             # Escaped once more: what is printed must not hold characters that a terminal obeys.
             data = json.loads(policy.render_json(findings, loaded=loaded, **counts))
             text = json.dumps(data, indent=2) + "\n"
         case "github":
-            text = policy.render_github(findings)
+            text = policy.render_github(_nearby(findings))
         case "sarif":
-            text = json.dumps(json.loads(policy.render_sarif(findings)), indent=2) + "\n"
+            known = _explanations()
+            made = policy.render_sarif(_nearby(findings), version=_installed(), explanations=known)
+            text = json.dumps(json.loads(made), indent=2) + "\n"
     sys.stdout.write(text)
     raise typer.Exit(1 if findings else 0)
+
+
+def _nearby(findings: Sequence[Finding]) -> list[Finding]:
+    """With files as seen from here: that is how a repository knows them."""
+    import dataclasses
+
+    from agentguard.access import near
+
+    return [dataclasses.replace(one, file=near(Path(one.file))) if one.file else one for one in findings]
+
+
+def _installed() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("agentguard")
+    except PackageNotFoundError:
+        return ""
+
+
+def _explanations() -> dict[str, str]:
+    from agentguard.config import EXPLANATIONS as CONFIGURATION
+    from agentguard.policy import EXPLANATIONS
+    from agentguard.policy.testing import EXPLANATIONS as TESTS
+
+    return {**EXPLANATIONS, **CONFIGURATION, **TESTS}
 
 
 def _explain(code: str) -> None:
     import textwrap
 
-    from agentguard.config import EXPLANATIONS as CONFIGURATION
-    from agentguard.policy import EXPLANATIONS
     from agentguard.policy.findings import suggestion
-    from agentguard.policy.testing import EXPLANATIONS as TESTS
 
-    known = {**EXPLANATIONS, **CONFIGURATION, **TESTS}
+    known = _explanations()
     found = known.get(code.strip().upper())
     if found is None:
         hint = suggestion(code.upper(), known) or f"codes are {min(known)} to {max(known)}"

@@ -1,4 +1,4 @@
-"""`agentguard ledger export`: recorded decisions as lines of JSON, for `agentguard replay --jsonl`."""
+"""`agentguard ledger export`: recorded decisions for a replay, or events for other tools."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from agentguard.cli.replay import source, time_of
 from agentguard.cli.terminal import complain, fail
-from agentguard.cli.workspace import ConfigOption, StoreOption, TenantOption, configuration
+from agentguard.cli.workspace import ConfigOption, StoreOption, TenantOption, configuration, open_records
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from agentguard.config import Config
 
 __all__ = ["export"]
+
+
+_Span = tuple["dt.datetime | None", "dt.datetime | None"]
 
 
 def export(
@@ -23,6 +31,19 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write there, for your eyes only; default: print."),
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "events", "ocsf", "csv"],
+        typer.Option(
+            "--format",
+            help="jsonl: decisions with their arguments, for a replay; the others: events.",
+        ),
+    ] = "jsonl",
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", metavar="TYPE", help="Only events of this type; `approval.` for all that begin so."
+        ),
     ] = None,
     begin: Annotated[
         str | None,
@@ -33,23 +54,42 @@ def export(
     store: StoreOption = None,
     tenant: TenantOption = None,
 ) -> None:
-    """Write recorded decisions with what they were decided on, one JSON object a line.
+    """Write the record for other tools, one object or row a line.
 
-    The lines hold arguments and everything else that a decision looked at, as far as it was not erased.
+    By default recorded decisions with what they were decided on, for `agentguard replay --jsonl`: these lines
+    hold arguments and everything else that a decision looked at, as far as it was not erased. The other
+    formats hold events, and no argument: `events` as they are, `ocsf` as OCSF 1.8, `csv` for spreadsheets,
+    with formulas made harmless. A time without a zone is UTC.
 
     \b
     Examples:
       agentguard ledger export --output decisions.jsonl
-      agentguard ledger export --from 2026-11-01 --to 2026-12-01 | gzip > november.jsonl.gz
+      agentguard ledger export --format ocsf --from 2026-11-01 --to 2026-12-01 --output november.ocsf.jsonl
+      agentguard ledger export --format csv --type decision --type approval. --output november.csv
+      agentguard ledger export --format events | gzip > events.jsonl.gz
 
     Exit codes: 0 written, 1 with records that are damaged, 2 usage or the store cannot be read.
     """
-    from agentguard.ledger.recorded_lines import line_of, line_of_approval
-
     found = configuration(ctx, config)
     span = time_of(begin, "--from"), time_of(end, "--to")
+    if format == "jsonl":
+        if types:
+            fail("`--type` is for events; name `--format events`, `ocsf` or `csv`")
+        damaged = _decisions(found, store, tenant, span, output)
+    else:
+        damaged = _events(found, store, tenant, span, output, format, types or [])
+    if damaged:
+        fail(f"{damaged:,} records are damaged; run `agentguard ledger verify`", 1)
+
+
+def _decisions(
+    config: Config, store: str | None, tenant: str | None, span: _Span, output: Path | None
+) -> int:
+    """Recorded decisions with what they were decided on; returns how many are damaged."""
+    from agentguard.ledger.recorded_lines import line_of, line_of_approval
+
     count = damaged = bare = 0
-    with _opened(output) as file, source(found, store, None, tenant, span) as (reader, _, _records):
+    with source(config, store, None, tenant, span) as (reader, _, _records), _opened(output) as file:
         for recorded in reader:
             file.write(line_of(recorded) + "\n")
             count += 1
@@ -62,8 +102,35 @@ def export(
         + (f", {bare:,} of them without what a replay needs" if bare else "")
         + " written"
     )
-    if damaged:
-        fail(f"{damaged:,} records are damaged; run `agentguard ledger verify`", 1)
+    return damaged
+
+
+def _events(
+    config: Config,
+    store: str | None,
+    tenant: str | None,
+    span: _Span,
+    output: Path | None,
+    format: Literal["events", "ocsf", "csv"],
+    types: list[str],
+) -> int:
+    """Events; returns how many are damaged."""
+    from agentguard.cli.export_formats import lines_of
+    from agentguard.ledger.exporting import exported
+
+    damaged: list[int] = []
+    count = 0
+    records = open_records(config, store)
+    try:
+        events = exported(records, tenant or config.tenant, begin=span[0], end=span[1], types=types)
+        with _opened(output) as file:
+            for line in lines_of(format, events, damaged.append):
+                file.write(line)
+                count += 1
+    finally:
+        records.close()
+    complain(f"{count - (format == 'csv'):,} events written")
+    return len(damaged)
 
 
 @contextlib.contextmanager
@@ -73,5 +140,5 @@ def _opened(path: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "w", encoding="utf-8", newline="\n") as file:
+    with open(handle, "w", encoding="utf-8", newline="") as file:
         yield file

@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace as with_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
@@ -19,6 +20,7 @@ from agentguard.cli.workspace import (
     StoreOption,
     TenantOption,
     configuration,
+    open_people,
     open_records,
     snapshot_of,
 )
@@ -121,7 +123,7 @@ def replay(
     )
     name = tenant or found.tenant
     with source(found, store, jsonl, name if jsonl is None else tenant, span) as (reader, total, records):
-        new, old = _registered(new, old, register, records, name)
+        new, old = _registered(found, new, old, register, records, name)
         running = Replay(new, against=old, keep=_MOST if everything else 0)
         _run(reader, running, limit, total)
         report = running.report(reader.approvals.values(), accepted)
@@ -199,16 +201,27 @@ def source(
 
 
 def _registered(
-    new: Snapshot, old: Snapshot | None, named: Path | None, records: Store | None, tenant: str
+    config: Config,
+    new: Snapshot,
+    old: Snapshot | None,
+    named: Path | None,
+    records: Store | None,
+    tenant: str,
 ) -> tuple[Snapshot, Snapshot | None]:
-    """Both sets with the exceptions and grants that are named, or that the store holds."""
+    """Both sets with the exceptions and grants that are named, or that the store holds.
+
+    Agents that are suspended today are left out: what was recorded of them would all be denied.
+    """
+    from agentguard.governance import in_force
     from agentguard.policy import Register
 
     if named is not None:
         register = Register.from_mapping(_document(named))
     elif records is not None:
         version, rows = records.register(tenant)
-        register = Register.from_records(version, rows)
+        people = open_people(config, None)
+        register = in_force(version, rows, tenant=tenant, directory=people, terms=config.governance)
+        register = with_(register, suspended={})
     else:
         return new, old
     return new.with_register(register), None if old is None else old.with_register(register)

@@ -12,11 +12,12 @@ __all__ = ["schema"]
 
 def schema(
     kind: Annotated[
-        Literal["policy", "test", "config"],
-        typer.Argument(metavar="policy|test|config", help="Of which files."),
+        Literal["policy", "test", "proofs", "config", "tools", "eval-report"],
+        typer.Argument(metavar="policy|test|proofs|config|tools|eval-report", help="Of which files."),
     ],
 ) -> None:
-    """Print the JSON Schema of policy files, of test files, or of the configuration.
+    """Print the JSON Schema of policy files, of tests, of proofs, of the configuration, of tool facts, or of
+    the reports that `agentguard eval run --out report.json` writes.
 
     Editors with a YAML language server read it when a file begins with the line that the examples show;
     `agentguard init` writes schemas and lines.
@@ -27,6 +28,7 @@ def schema(
       # in a policy: # yaml-language-server: $schema=.policy.schema.json
       agentguard schema test > policies/.test.schema.json
       agentguard schema config > .agentguard.schema.json
+      agentguard schema tools > .tools.schema.json
     """
     from agentguard.schemas import render
 

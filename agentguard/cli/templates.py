@@ -66,7 +66,7 @@ rules:
   - id: write-notes
     effect: allow
     tools: [notes.write]
-    flag: {owner: operations, review_in: 7d}      # runs, and somebody looks at it within a week
+    flag: {owner: operations, review_in: 7d, escalate_to: security}  # runs, and somebody looks
     reason: writing is fine, and we want to know how often
 
   - id: short-mails
@@ -234,6 +234,7 @@ def files(default: str) -> dict[str, str]:
         "policies/.policy.schema.json": render("policy"),
         "policies/starter_test.yaml": header(".test.schema.json") + _TESTS,
         "policies/.test.schema.json": render("test"),
-        "tools.yaml": _TOOLS,
+        "tools.yaml": header(".tools.schema.json") + _TOOLS,
+        ".tools.schema.json": render("tools"),
         "directory.yaml": _DIRECTORY,
     }

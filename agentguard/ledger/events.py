@@ -156,7 +156,8 @@ def decision(
         f',"decision":{_decision(decision)}'
         f"{_opt('digest', digest)}{_opt('environment', request.environment)}{_opt('error', _kind(error))}"
         f"{_opt('facts', facts)}"
-        f',"id":{_q(id)}{_LIMITED if limited else ""},"phase":{_q(phase)}{_opt("prev", prev)}'
+        f',"id":{_q(id)}{_LIMITED if limited else ""}{_owner(request)}'
+        f',"phase":{_q(phase)}{_opt("prev", prev)}'
         f"{_opt('principal', _id(request.principal))}"
         f',"runs":{"true" if runs else "false"}'
         f"{_texts('secrets', request.secrets)}{_opt('session', request.session.get('id'))}"
@@ -294,6 +295,11 @@ def _of_call(
 def _id(who: Mapping[str, Any] | None) -> str:
     found = who.get("id") if who is not None else None
     return found if isinstance(found, str) else ""
+
+
+def _owner(request: ContextRequest) -> str:
+    owner = request.agent.get("owner")
+    return _opt("owner", owner) if isinstance(owner, str) else ""
 
 
 def _kind(error: str | None) -> str | None:

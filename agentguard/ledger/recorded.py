@@ -213,7 +213,7 @@ class StoreReader:
             approval=get("approval"),
         )
         try:
-            if get("context") is None and _own(decided_[0].deciding):
+            if (get("context") is None or _stopped(decided_[0].deciding)) and _own(decided_[0].deciding):
                 found.own = True
             elif get("limited") is True:
                 raise _Unreadable("limits")
@@ -284,6 +284,11 @@ class StoreReader:
 def _own(deciding: Any) -> bool:
     """Whether the guard itself refused the call, before or whatever the policies say."""
     return deciding is not None and deciding.policy == "agentguard" and deciding.rule_id not in _OF_CORE
+
+
+def _stopped(deciding: Any) -> bool:
+    """Whether the agent was suspended, which says nothing about the policies."""
+    return deciding is not None and deciding.policy == "agentguard" and deciding.rule_id == "agent"
 
 
 def _shown(value: object) -> str:

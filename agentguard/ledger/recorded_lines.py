@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import IO, Any, Final
 
 from agentguard.call import ContextRequest
-from agentguard.canonical import MAX_BYTES, freeze
+from agentguard.canonical import MAX_BYTES, freeze, loads
 from agentguard.decision import Decision
 from agentguard.errors import ArgumentsError
 from agentguard.ledger.decided import decided
@@ -152,7 +152,7 @@ class LineReader:
                     yield found
 
     def _read(self, line: str) -> Recorded | None:
-        data = _decoder.decode(line)
+        data = loads(line, what="the line", limit=LONGEST)
         if type(data) is not dict or data.get("v") != 1:
             raise ArgumentsError("no record of version 1")
         unknown = data.keys() - _KEYS
@@ -222,29 +222,6 @@ class LineReader:
 
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ArgumentsError("a key is there twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ArgumentsError("a number is too large")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ArgumentsError(f"{name} is not a JSON number")
-
-
-_decoder: Final = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-)
 
 
 def _named(what: str, value: object) -> object:

@@ -13,13 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agentguard.decision import Effect
 from agentguard.errors import StoreError
+from agentguard.ledger.governance_records import AgentMoved, ExceptionMoved, GrantMoved
 
 __all__ = [
+    "AgentMoved",
     "ApprovalOpened",
     "ApprovalState",
     "Claimed",
     "DecisionRecord",
+    "ExceptionMoved",
     "FlagRaised",
+    "GrantMoved",
     "Outcome",
     "PolicyLoaded",
     "PolicyRefused",
@@ -99,6 +103,7 @@ class DecisionRecord(_Call):
     phase: Literal["decide", "claim"] = "decide"
     digest: str | None = None
     environment: str | None = None
+    owner: str | None = None
     secrets: tuple[str, ...] = ()
     error: str | None = None
     approval: str | None = None
@@ -272,7 +277,10 @@ Record = Annotated[
     | PolicyLoaded
     | PolicyRefused
     | RegisterChanged
-    | Segment,
+    | Segment
+    | ExceptionMoved
+    | GrantMoved
+    | AgentMoved,
     Field(discriminator="type"),
 ]
 

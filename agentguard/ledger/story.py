@@ -10,8 +10,10 @@ from typing import Any, Final
 import pydantic_core
 
 from agentguard.errors import NotFound, StoreUnavailable
+from agentguard.ledger.governed import Governed
+from agentguard.ledger.retold import Retold
 from agentguard.stepup.machine import TRANSITIONS
-from agentguard.stepup.model import State
+from agentguard.stepup.model import Approval, State
 from agentguard.store.protocol import Store
 
 __all__ = ["Story"]
@@ -30,6 +32,7 @@ class _Asked:
     state: State
     last: str
     decisions: set[str]
+    retold: Retold = field(default_factory=Retold)
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Story:
     asking: set[str] = field(default_factory=set)
     approvals: dict[str, _Asked] = field(default_factory=dict)
     unasked: dict[str, str] = field(default_factory=dict)
+    governed: Governed = field(default_factory=Governed)
 
     @property
     def open_decisions(self) -> int:
@@ -63,6 +67,8 @@ class Story:
             self.running.discard(decided)
         elif "approval" in event and (kind in ("vote", "claimed", "outcome") or kind.startswith("approval.")):
             return list(self._approval(kind, event))
+        else:
+            self.governed.tell(event)
         return ()
 
     def _decision(self, event: Mapping[str, Any]) -> None:
@@ -82,7 +88,8 @@ class Story:
             if asked is not None:
                 yield f"approval `{name}` was opened twice"
             decided = event.get("decision_id", "")
-            self.approvals[name] = _Asked(State.REQUESTED, id_, {decided})
+            opened = self.approvals[name] = _Asked(State.REQUESTED, id_, {decided})
+            opened.retold.tell(kind, event)
             if decided in self.asking:
                 self.asking.discard(decided)
             else:
@@ -94,6 +101,7 @@ class Story:
         if event.get("prev") != asked.last:
             yield f"the event does not name the one before it of approval `{name}`"
         asked.last = id_
+        asked.retold.tell(kind, event)
         state = _becomes(kind, event)
         if state is None:
             return
@@ -103,29 +111,47 @@ class Story:
             yield f"approval `{name}` was claimed for a decision that is not about it"
         asked.state = state
 
-    def finish(self, store: Store, tenant: str, seen: int) -> Iterator[tuple[str, str | None]]:
-        """What is wrong at the end, with the id of an approval where it is about one."""
+    def finish(
+        self, store: Store, tenant: str, seen: int, key: bytes | None = None
+    ) -> Iterator[tuple[str, str | None]]:
+        """What is wrong at the end, with the id of an approval where it is about one.
+
+        `key` is the ledger's key, with which the arguments that an approval holds are compared too.
+        """
         for name, decided in self.unasked.items():
             if decided not in self.asking:
                 yield f"approval `{name}` was opened without a decision that asked for it", name
-        found = {name: _stored(store, tenant, name) for name in self.approvals}
-        extra = store.changes_since(tenant, 0)[1] - found.keys()
-        if extra or any(state != self.approvals[name].state for name, state in found.items()):
-            # Others may have written while we read: take in what came since.
+        wrong = {name: self._wrong(store, tenant, name, key) for name in self.approvals}
+        extra = store.changes_since(tenant, 0)[1] - wrong.keys()
+        strange = list(self.governed.wrong(store, tenant))
+        if extra or strange or any(wrong.values()):
+            # Others may have written while we read: take in what came since, and look again.
             for row in store.events(tenant, after=seen):
                 self.tell(pydantic_core.from_json(row.leaf))
-            found = {name: _stored(store, tenant, name) for name in {*found, *extra}}
-        for name, state in found.items():
-            told = self.approvals.get(name)
-            if told is None:
-                yield f"approval `{name}` is in the table and in no event", name
-            elif state is None:
-                yield f"approval `{name}` is missing from the table, or damaged", name
-            elif state is not told.state:
-                yield (
-                    f"approval `{name}` is {state.value} in the table and {told.state.value} in the ledger",
-                    name,
-                )
+            strange = list(self.governed.wrong(store, tenant))
+            again = [name for name in (*wrong, *extra) if name in extra or wrong[name]]
+            wrong = {name: self._wrong(store, tenant, name, key) for name in again}
+        for message in strange:
+            yield message, None
+        for name, messages in wrong.items():
+            for message in messages:
+                yield f"approval `{name}` {message}", name
+
+    def _wrong(self, store: Store, tenant: str, name: str, key: bytes | None) -> list[str]:
+        """What the table says of an approval and its events do not."""
+        told, row = self.approvals.get(name), _stored(store, tenant, name)
+        if told is None:
+            return ["is in the table and in no event"]
+        if row is None:
+            return ["is missing from the table, or damaged"]
+        if row.state is not told.state:
+            return [f"is {row.state.value} in the table and {told.state.value} in the ledger"]
+        if row.last_event != told.last:
+            return ["names another event as its last in the table"]
+        try:
+            return [f"{message} in the table" for message in told.retold.differences(row, key)]
+        except (TypeError, ValueError, KeyError):
+            return ["is damaged in the table"]
 
 
 def _becomes(kind: str, event: Mapping[str, Any]) -> State | None:
@@ -141,8 +167,8 @@ def _becomes(kind: str, event: Mapping[str, Any]) -> State | None:
         return None
 
 
-def _stored(store: Store, tenant: str, name: str) -> State | None:
+def _stored(store: Store, tenant: str, name: str) -> Approval | None:
     try:
-        return store.approval(tenant, name).state
+        return store.approval(tenant, name)
     except (NotFound, StoreUnavailable):
         return None

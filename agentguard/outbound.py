@@ -1,0 +1,143 @@
+"""Going out over HTTP (extra `remote`): https or loopback, never redirected, bounded in size and in time.
+
+The environment is not asked for proxies or certificates: whoever sets it would decide what runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from agentguard.errors import AgentGuardError, ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+__all__ = ["BUSY", "Again", "Alarm", "RemoteError", "body", "checked_url", "client", "is_url", "needed"]
+
+BUSY: Final = frozenset({429, 502, 503, 504})
+"""Answers after which another try may help."""
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class RemoteError(AgentGuardError):
+    """A server did not answer, or not with what it should; the message holds nothing it sent."""
+
+
+class Again(Exception):
+    """Worth another try."""
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is meant as a URL and not as a path."""
+    return "://" in text
+
+
+def needed(what: str) -> None:
+    """Make sure that the extra is installed.
+
+    Raises:
+        ConfigurationError: saying how to install it.
+    """
+    try:
+        import httpx  # noqa: F401
+        import tenacity  # noqa: F401
+    except ImportError:
+        message = f"{what} needs httpx and tenacity: pip install 'agentguard[remote]'"
+        raise ConfigurationError(message) from None
+
+
+def checked_url(url: str, what: str, token: str | None) -> str:
+    """The URL without its final slash.
+
+    Raises:
+        ConfigurationError: it is none that may be asked, or the token cannot stand in a header.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(f"{what}: {url!r:.120} is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ConfigurationError(f"{what}: {url!r:.120} is not an http or https URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError(f"{what}: the URL holds a user, a query or a fragment; pass a token instead")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ConfigurationError(f"{what}: over plain http anybody on the way decides what runs; use https")
+    if token is not None and (not token or not token.isascii() or not token.isprintable()):
+        raise ConfigurationError(f"{what}: the token is not printable ASCII")
+    return url.rstrip("/")
+
+
+def client(verify: ssl.SSLContext | bool = True) -> httpx.Client:
+    """A client that follows nothing and asks nobody."""
+    import httpx
+
+    return httpx.Client(follow_redirects=False, trust_env=False, verify=verify)
+
+
+def body(chunks: Iterable[bytes], limit: int, deadline: float) -> bytes:
+    """What arrives until `deadline` (monotonic seconds).
+
+    Raises:
+        RemoteError: it is longer than `limit` bytes.
+        Again: it came too slowly.
+    """
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > limit:
+            raise RemoteError(f"the answer is longer than {limit} bytes")
+        if time.monotonic() > deadline:
+            raise Again("the answer came too slowly")
+    return bytes(found)
+
+
+class Alarm:
+    """Breaks a connection when its time is up: also in the middle of a handshake or of dripping headers.
+
+    A client's own bounds are for single reads. Pass `trace` as the request's extension of that name, with a
+    client that opens a connection for the request. `rang` says that the time was up.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.rang = False
+        self._lock = threading.Lock()
+        self._held: list[socket.socket] = []
+        self._timer = threading.Timer(max(seconds, 0), self._ring)
+        self._timer.daemon = True
+
+    def trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """Told of each step of the request."""
+        if name == "connection.connect_tcp.complete":
+            # A second handle: TLS takes the first one over.
+            held = info["return_value"].get_extra_info("socket").dup()
+            with self._lock:
+                self._held.append(held)
+            if self.rang:
+                self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
+            self.rang = True
+            for held in self._held:
+                with contextlib.suppress(OSError):
+                    held.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Alarm:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for held in self._held:
+                held.close()
+            self._held.clear()

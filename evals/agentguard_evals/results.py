@@ -1,0 +1,76 @@
+"""What happened to each call and each case, as the report holds it. No argument values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["CallResult", "CaseResult", "Outcome"]
+
+Outcome = Literal["ran", "failed", "denied", "refused"]
+"""`failed`: the tool ran and raised. `denied`: a rule or the guard said no. `refused`: a person was to be
+asked, and did not approve."""
+
+
+class Model(BaseModel):
+    """Closed and immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CallResult(Model):
+    """One call of a case, as the guard decided it."""
+
+    tool: str
+    origin: Literal["user", "attacker"]
+    effect: Annotated[
+        Literal["allow", "flag", "constrain", "step_up", "deny"],
+        Field(description="the decision's effect, before anybody was asked"),
+    ]
+    outcome: Outcome
+    rule: Annotated[str, Field(description="the deciding rule, `policy/rule`")]
+    note: Annotated[str, Field(description="why it did not run, in the rule's words")] = ""
+    asked: Annotated[bool, Field(description="a question was put to a reviewer")] = False
+    modified: Annotated[bool, Field(description="it ran with other arguments than it was called with")] = (
+        False
+    )
+    consequential: Annotated[bool, Field(description="by tool facts; an unknown tool is consequential")] = (
+        True
+    )
+    rule_errors: Annotated[tuple[str, ...], Field(description="rules that could not be evaluated")] = ()
+    overhead_ms: Annotated[float, Field(description="time in the guard, without the tool's own", ge=0)] = 0.0
+
+    @property
+    def ran(self) -> bool:
+        """Whether the tool was started."""
+        return self.outcome in ("ran", "failed")
+
+    @property
+    def undisturbed(self) -> bool:
+        """It ran as it was called, and nobody was asked."""
+        return self.ran and not self.modified and not self.asked
+
+
+class CaseResult(Model):
+    """One case. With an `error` the harness could not finish it, and no rate counts it."""
+
+    id: str
+    group: str
+    kind: Literal["honest", "attacked"]
+    reachable: Annotated[bool, Field(description="the attack makes at least one tool call")] = True
+    calls: tuple[CallResult, ...] = ()
+    utility: bool | None = None
+    attack_succeeded: bool | None = None
+    attack_succeeded_if_all_approved: bool | None = None
+    unexpected: Annotated[tuple[str, ...], Field(description="wanted effects that were not met")] = ()
+    error: str | None = None
+
+    @property
+    def asked(self) -> int:
+        """How many questions were put to a reviewer."""
+        return sum(call.asked for call in self.calls)
+
+    def of(self, origin: Literal["user", "attacker"]) -> tuple[CallResult, ...]:
+        """The calls of one side."""
+        return tuple([call for call in self.calls if call.origin == origin])

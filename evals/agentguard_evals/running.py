@@ -1,0 +1,103 @@
+"""Playing the cases of a suite, each on a stage of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from agentguard.errors import ConfigurationError
+from agentguard_evals.case import Case, Suite
+from agentguard_evals.results import CaseResult
+from agentguard_evals.stage import Setup, Stage
+
+__all__ = ["Played", "chosen", "play", "play_suite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a suite came to: results in the order of its cases, and how often each rule matched."""
+
+    suite: Suite
+    results: tuple[CaseResult, ...]
+    fired: Counter[str] = field(default_factory=Counter)
+    rule_errors: Counter[str] = field(default_factory=Counter)
+    factless: Counter[str] = field(default_factory=Counter)
+
+
+def play_suite(setup: Setup, suite: Suite, advance: Callable[[], None] = lambda: None) -> Played:
+    """Play every case; `advance` is called after each."""
+    played = Played(suite, ())
+    results = []
+    for case in suite.cases:
+        result, stage = play(setup, case)
+        results.append(result)
+        if stage is not None:
+            played.fired.update(stage.fired)
+            played.rule_errors.update(stage.errors)
+        unknown = {call.tool for call in result.calls if not setup.facts.known(call.tool)}
+        played.factless.update(unknown)
+        advance()
+    return replace(played, results=tuple(results))
+
+
+def play(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
+    """Play one case; one that an approver could have changed is also played with everything approved."""
+    result, stage = _once(setup, case)
+    if result.kind == "attacked" and result.error is None:
+        approved = result.attack_succeeded
+        if setup.approver != "all" and result.asked:
+            again, _ = _once(replace(setup, approver="all"), case)
+            if again.error is not None:
+                return result.model_copy(update={"error": f"with everything approved: {again.error}"}), stage
+            approved = again.attack_succeeded
+        result = result.model_copy(update={"attack_succeeded_if_all_approved": approved})
+    return result, stage
+
+
+def _once(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
+    try:
+        stage = Stage(setup, tuple(case.tools), case.prompt)
+        with stage:
+            verdict = case.play(stage)
+    except ConfigurationError as error:
+        return _failed(case, str(error)), None
+    except Exception as error:
+        return _failed(case, f"{type(error).__name__}: {error}"), None
+    found = CaseResult(
+        id=case.id,
+        group=case.group,
+        kind=case.kind,
+        reachable=case.reachable,
+        calls=stage.results,
+        utility=verdict.utility,
+        attack_succeeded=verdict.attack_succeeded,
+        unexpected=verdict.unexpected,
+    )
+    return found, stage
+
+
+def _failed(case: Case, error: str) -> CaseResult:
+    return CaseResult(
+        id=case.id, group=case.group, kind=case.kind, reachable=case.reachable, error=error[:500]
+    )
+
+
+def chosen(suite: Suite, ids: Sequence[str], limit: int | None) -> Suite:
+    """The suite with the cases of these ids only, and at most `limit` of each kind, evenly spread."""
+    cases = list(suite.cases)
+    if ids:
+        cases = [case for case in cases if case.id in ids]
+    if limit is not None:
+        kept = {id(case) for kind in ("honest", "attacked") for case in _spread(cases, kind, limit)}
+        cases = [case for case in cases if id(case) in kept]
+    return replace(suite, cases=tuple(cases))
+
+
+def _spread(cases: Sequence[Case], kind: str, limit: int) -> Iterator[Case]:
+    found = [case for case in cases if case.kind == kind]
+    if len(found) <= limit:
+        yield from found
+        return
+    for number in range(limit):
+        yield found[number * len(found) // limit]

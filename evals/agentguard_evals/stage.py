@@ -1,0 +1,242 @@
+"""The guard under test, for one case: a real guard, a fresh store and session, and somebody to answer.
+
+Every call goes through `Guard.call`, with the prompt and each result observed by the session as in any other
+program. Cases share nothing: a counter that one uses up is whole for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from agentguard import AgentIdentity, Guard, ToolCallDenied, ToolFailed
+from agentguard.canonical import freeze
+from agentguard.decision import Decision, Effect
+from agentguard.ids import uuid7
+from agentguard.ledger.decided import decided
+from agentguard.policy import Snapshot
+from agentguard_evals.approving import Approver, ApproverName, Everybody
+from agentguard_evals.case import Origin, ToolDefinition
+from agentguard_evals.facts import Facts, consequential
+from agentguard_evals.results import CallResult
+
+__all__ = ["Answer", "Setup", "Stage", "ToolError"]
+
+AGENT: Final = AgentIdentity("eval-agent", owner="eval-owner")
+USER: Final = "eval-user"
+_NO_DECISION: Final = frozenset({"agentguard/error", "agentguard/store", "agentguard/closed"})
+"""Denials that say nothing about a policy: an error is not a pass."""
+
+
+class ToolError(Exception):
+    """What a tool of a case raised; its text is shown to the agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a run of an evaluation puts to the test."""
+
+    snapshot: Snapshot
+    facts: Facts = field(default_factory=Facts)
+    approver: ApproverName = "none"
+    environment: str | None = None
+    agent: AgentIdentity = AGENT
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the agent gets back from a call: whether the tool ran, and its result or error as text."""
+
+    ran: bool
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Made:
+    """A call as the harness saw it; the ledger knows the rest."""
+
+    call_id: str
+    tool: str
+    origin: Origin
+    consequential: bool
+    answer: Answer
+    modified: bool
+    overhead_ms: float
+    denial: ToolCallDenied | None
+
+
+class Stage:
+    """Use it with `with`; `results` are complete after the end."""
+
+    def __init__(self, setup: Setup, tools: tuple[ToolDefinition, ...], prompt: str | None) -> None:
+        self._setup = setup
+        self._origins: dict[str, Origin] = {}
+        self._made: list[_Made] = []
+        directory = Everybody()
+        self._approver = Approver(setup.approver, directory, self._origins.__getitem__)
+        self.guard: Final = Guard(
+            snapshot=setup.snapshot,
+            store="memory:",
+            directory=directory,
+            tool_facts=setup.facts.entries,
+            channels=[self._approver],
+            environment=setup.environment,
+        )
+        self._approver.withdraw = self.guard.withdraw
+        try:
+            for tool in tools:
+                self._register(tool)
+            self.session: Final = self.guard.session(agent=setup.agent, principal=USER, prompt=prompt)
+        except BaseException:
+            self.guard.close()
+            raise
+        self.results: tuple[CallResult, ...] = ()
+        self.fired: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+
+    def _register(self, tool: ToolDefinition) -> None:
+        properties = tool.parameters.get("properties")
+        self.guard.register(
+            tool.name,
+            facts=self._setup.facts.of(tool),
+            definition=tool.plain(),
+            arguments=list(properties) if isinstance(properties, Mapping) and properties else None,
+        )
+
+    # -- what a case does
+
+    def say(self, text: str) -> None:
+        """The user says more."""
+        self.session.observe(text, "prompt", "user")
+
+    def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        run: Callable[[dict[str, Any]], Any],
+        *,
+        origin: Origin,
+    ) -> Answer:
+        """One call through the guard; `run` is the tool, and says by `ToolError` that it failed."""
+        call_id = uuid7()
+        self._origins[call_id] = origin
+        spent, ran_with = 0, None
+
+        def timed(given: dict[str, Any]) -> Any:
+            nonlocal spent, ran_with
+            ran_with = freeze(given).canonical
+            begin = time.perf_counter_ns()
+            try:
+                return run(given)
+            finally:
+                spent = time.perf_counter_ns() - begin
+
+        denial: ToolCallDenied | None = None
+        begin = time.perf_counter_ns()
+        try:
+            result = self.guard.call(
+                tool, arguments, timed, call_id=call_id, session=self.session, pause="wait"
+            )
+            answer = Answer(True, result)
+        except ToolCallDenied as error:
+            denial, answer = error, Answer(False, error=error.message())
+        except (ToolError, ToolFailed) as error:
+            answer = Answer(True, error=str(error))
+        overhead = time.perf_counter_ns() - begin - spent
+        if answer.ran and answer.error is not None:
+            self._observe_error(tool, answer.error, call_id)
+        self._made.append(
+            _Made(
+                call_id=call_id,
+                tool=tool,
+                origin=origin,
+                consequential=self.consequential(tool),
+                answer=answer,
+                modified=ran_with is not None and ran_with != freeze(arguments).canonical,
+                overhead_ms=round(overhead / 1e6, 3),
+                denial=denial,
+            )
+        )
+        return answer
+
+    def consequential(self, tool: str) -> bool:
+        """Whether a call of this tool has consequences, by its facts."""
+        known = self.guard.tools.get(tool)
+        return consequential(known.facts if known is not None else {})
+
+    def decided(self) -> CallResult:
+        """How the newest call was decided, as the ledger has it."""
+        self.guard.flush()
+        self._read()
+        return self.results[-1]
+
+    def _observe_error(self, tool: str, text: str, call_id: str) -> None:
+        known = self.guard.tools.get(tool)
+        untrusted = known is None or known.facts.get("untrusted_output") is True
+        self.session.observe(text, tool, "untrusted" if untrusted else "trusted", call_id=call_id)
+
+    # -- entering, leaving, reading the ledger
+
+    def __enter__(self) -> Self:
+        self.session.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.__exit__(kind, error, trace)
+        try:
+            if error is None:
+                self.guard.flush()
+                self._read()
+        finally:
+            self.guard.close()
+
+    def _read(self) -> None:
+        """Take effects, rules and errors from the records, which are what an auditor would see."""
+        first: dict[str, Decision] = {}
+        self.fired, self.errors = {}, {}
+        for stored in self.guard.store.events(self.guard.tenant):
+            if stored.type != "decision":
+                continue
+            event = json.loads(stored.leaf)
+            decision = decided(event["decision"])
+            first.setdefault(event["call_id"], decision)
+            for match in (*decision.matched, *decision.observed):
+                self.fired[match.name] = self.fired.get(match.name, 0) + 1
+                if match.error is not None:
+                    self.errors[match.name] = self.errors.get(match.name, 0) + 1
+        self.results = tuple([self._result(made, first.get(made.call_id)) for made in self._made])
+
+    def _result(self, made: _Made, decision: Decision | None) -> CallResult:
+        if decision is None:
+            raise RuntimeError(f"the call of `{made.tool}` left no decision in the ledger")
+        asked = made.call_id in self._approver.asked
+        match = decision.deciding
+        effect = decision.effect
+        if made.answer.ran:
+            outcome = "ran" if made.answer.error is None else "failed"
+        else:
+            outcome = "refused" if asked or effect is Effect.STEP_UP else "denied"
+        denial = made.denial
+        if denial is not None and denial.rule in _NO_DECISION:
+            raise RuntimeError(f"the guard failed on a call of `{made.tool}`: {denial.reason}")
+        rule = match.name if match is not None else next(iter(decision.granted_by), "agentguard/default")
+        return CallResult.model_construct(
+            tool=made.tool,
+            origin=made.origin,
+            effect=effect.value,
+            outcome=outcome,
+            rule=denial.rule if denial is not None and effect is Effect.DENY else rule,
+            note=denial.reason if denial is not None else "",
+            asked=asked,
+            modified=made.modified,
+            consequential=made.consequential,
+            rule_errors=tuple([one.name for one in decision.matched if one.error is not None]),
+            overhead_ms=max(0.0, made.overhead_ms),
+        )
