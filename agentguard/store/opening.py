@@ -51,7 +51,7 @@ def open_store(
             ) from error
 
         return PostgresStore(url, clock=clock, create=create, timeout_s=timeout_s)
-    shown = url.rpartition("@")[2]
+    shown = url.rpartition("@")[2].partition("?")[0]
     raise ConfigurationError(
         f"`{shown[:80]}` names no store; use `sqlite:///file.db`, `sqlite:////absolute/file.db`, "
         "`postgresql://user@host/database` or `memory:`"

@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agentguard.canonical import encode
-from agentguard.errors import NotFound, RegisterChanged, StoreError, StoreUnavailable
+from agentguard.errors import ClaimRefused, NotFound, RegisterChanged, StoreError, StoreUnavailable
 from agentguard.ledger.log import EMPTY_ROOT
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.store import codec, postgres_counters, records, rules
-from agentguard.store.clock import BEHIND_US, Clock, from_micros, to_micros
+from agentguard.store.clock import BEHIND_US, Clock, to_micros
 from agentguard.store.postgres_connections import SERVER_TIME, Connections, connect
 from agentguard.store.postgres_hints import Hints
 from agentguard.store.postgres_ledger import PostgresLedger, Sequencer, insert
@@ -46,7 +46,7 @@ _COLUMNS: Final = ", ".join(codec.COLUMNS)
 _INSERT_APPROVAL: Final = (
     f"INSERT INTO approval (tenant, version, {_COLUMNS})"
     f" VALUES (%(tenant)s, 0, {', '.join(f'%({name})s' for name in codec.COLUMNS)})"
-    " ON CONFLICT (tenant, call_id, digest) DO NOTHING"
+    " ON CONFLICT (tenant, call_id, digest) DO NOTHING RETURNING no"
 )
 _UPDATE_APPROVAL: Final = (
     f"UPDATE approval SET {', '.join(f'{name} = %({name})s' for name in codec.MUTABLE)}"
@@ -60,7 +60,8 @@ _CLAIM: Final = f"""
     UPDATE approval SET state = 'claimed', due = NULL, claimed_at = %(now)s, prev_event = last_event,
         last_event = %(last)s
     WHERE tenant = %(tenant)s AND id = %(id)s AND state = 'approved' AND digest = %(digest)s
-        AND expires_at > %(now)s AND decided_at <= %(now)s + %(behind)s AND erased = 0
+        AND expires_at > %(now)s AND (%(given)s OR expires_at > {SERVER_TIME})
+        AND decided_at <= %(now)s + %(behind)s AND erased = 0
         AND epoch = (SELECT value FROM meta WHERE key = 'epoch')
     RETURNING {_COLUMNS}, prev_event"""
 _VERSION: Final = """
@@ -143,12 +144,15 @@ class PostgresStore:
                 raise StoreUnavailable(f"`{self.url}` was closed")
             self._soon.add(tenant, leaves)
             return
-        waiting = self._soon.take(tenant, _BATCH) if self._soon else []
+        _, waiting = self._soon.take(tenant, _BATCH) if self._soon else ("", [])
         try:
-            self._append(tenant, waiting, leaves, payloads or {}, register)
+            changed = self._append(tenant, waiting, leaves, payloads or {}, register)
         except BaseException:
             self._soon.put_back(tenant, waiting)  # in case they were written they are not written again
             raise
+        self._soon.written(waiting)
+        if changed:
+            raise RegisterChanged(f"the register has another version now than {register}; decide again")
 
     def _append(
         self,
@@ -157,11 +161,14 @@ class PostgresStore:
         leaves: Sequence[rules.Leaf] = (),
         payloads: Mapping[str, Payload] | None = None,
         register: int | None = None,
-    ) -> None:
-        """One transaction in one round trip to the server; without leaves it does not wait for the disk."""
+    ) -> bool:
+        """One transaction in one round trip to the server; without leaves it does not wait for the disk.
+
+        True where the register has another version: only what was waiting is written then.
+        """
         number = self._number(tenant)
         appended = None
-        with self._connections.use() as db, db.pipeline(), db.transaction():
+        with self._connections.pipelined() as db:
             if not leaves and not payloads:
                 db.execute("SET LOCAL synchronous_commit = off")
             if waiting:
@@ -169,18 +176,20 @@ class PostgresStore:
             if register is not None:
                 db.execute("SELECT pg_advisory_xact_lock_shared(%s)", (self._lock("register", number),))
             if payloads:
+                # In one order, so that two who write the same ones do not wait for each other.
+                listed = sorted(payloads.items())
                 columns = (
-                    list(payloads),
-                    [payload.subject for payload in payloads.values()],
-                    [payload.content for payload in payloads.values()],
+                    [key for key, _ in listed],
+                    [payload.subject for _, payload in listed],
+                    [payload.content for _, payload in listed],
                 )
                 db.execute(_PAYLOADS, (number, *columns, register, number, register))
             if leaves:
                 appended = insert(db, number, leaves, register)
-        if appended is not None and appended.rowcount == 0:
-            raise self._changed(number, register)
-        if leaves or waiting:
+        changed = appended is not None and appended.rowcount == 0
+        if waiting or (leaves and not changed):
             self._sequencer.touch(number)
+        return changed
 
     def open_approval(
         self,
@@ -204,7 +213,8 @@ class PostgresStore:
             approval = replace(approval, epoch=_epoch(db), last_event=rules.last_event(approval, events))
             if self._row(db, number, "id = %s", approval.id) is not None:
                 raise StoreError(f"an approval `{approval.id}` exists already for another call")
-            if db.execute(_INSERT_APPROVAL, {**codec.dump(approval), "tenant": number}).rowcount == 0:
+            made = db.execute(_INSERT_APPROVAL, {**codec.dump(approval), "tenant": number}).fetchone()
+            if made is None:
                 found = self._row(db, number, *same)  # another process was faster
                 assert found is not None
                 return codec.load(approval.tenant, found)
@@ -277,6 +287,8 @@ class PostgresStore:
     ) -> Approval:
         rules.leaves(tenant, events)
         number = self._known(tenant)
+        claimed: Approval | None = None
+        refusal: ClaimRefused | None = None
         with self._connections.transaction() as db:
             if number is None:
                 raise NotFound(f"there is no approval `{approval_id}`")
@@ -287,6 +299,7 @@ class PostgresStore:
                 "id": approval_id,
                 "digest": digest,
                 "now": to_micros(now),
+                "given": self._clock is not None,  # else a wait for the row counts as well
                 "behind": BEHIND_US,
                 "last": rules.last_of(approval_id, events),
             }
@@ -300,10 +313,12 @@ class PostgresStore:
                 if found is None:
                     raise NotFound(f"there is no approval `{approval_id}`")
                 approval = codec.load(tenant, found)
+                now = self._now(db)  # the row may have been waited for
                 refusal = rules.refusal(approval, digest, now, _epoch(db), bool(found["erased"]))
-        if row is not None:
+        if claimed is not None:
             self._sequencer.touch(number)
             return claimed
+        assert refusal is not None
         if refusal.state == "expired":
             self.update_approval(tenant, approval_id, machine.expire)
         raise refusal
@@ -466,7 +481,7 @@ class PostgresStore:
 
     def head(self, tenant: str) -> tuple[int, bytes]:
         number = self._settled(tenant)
-        return self._ledger.head(-1 if number is None else number)
+        return (0, EMPTY_ROOT) if number is None else self._ledger.head(number)
 
     def tenants(self) -> list[str]:
         self._flush_quietly()
@@ -478,15 +493,10 @@ class PostgresStore:
             return _whole(db.execute(_STRAYS.encode()).fetchone())
 
     def flush(self) -> None:
-        while self._soon:
-            tenant, _ = self._soon.first(1)
-            waiting = self._soon.take(tenant, _BATCH)
-            try:
-                if waiting:
-                    self._append(tenant, waiting)
-            except BaseException:
-                self._soon.put_back(tenant, waiting)
-                raise
+        self._write_waiting()
+        if not self._soon.settled(self._connections.timeout_s):
+            raise StoreUnavailable(f"`{self.url}` is busy: another thread is still writing outcomes")
+        self._write_waiting()  # what the other thread could not write
 
     def close(self) -> None:
         self._flush_quietly()
@@ -501,6 +511,18 @@ class PostgresStore:
         self._hints.reset()
 
     # -- inside
+
+    def _write_waiting(self) -> None:
+        while True:
+            tenant, waiting = self._soon.take(None, _BATCH)
+            if not waiting:
+                return
+            try:
+                self._append(tenant, waiting)
+            except BaseException:
+                self._soon.put_back(tenant, waiting)
+                raise
+            self._soon.written(waiting)
 
     def _flush_quietly(self) -> None:
         with contextlib.suppress(StoreError):
@@ -547,7 +569,7 @@ class PostgresStore:
         """The time, confirmed inside a transaction."""
         if self._clock is not None:
             return self._clock().astimezone(dt.UTC)
-        return from_micros(_whole(db.execute(f"SELECT {SERVER_TIME}".encode()).fetchone()))
+        return self._connections.ask_time(db)
 
     def _check_register(self, db: Connection, number: int, register: int | None) -> None:
         if register is None:
@@ -563,15 +585,13 @@ class PostgresStore:
         count = db.execute(_LANE, (number, approval.agent, lane, to_micros(self._now(db))))
         rules.check_quota(approval, _whole(count.fetchone()), quota)
 
-    def _changed(self, number: int, register: int | None) -> RegisterChanged:
-        return RegisterChanged(f"the register has another version now than {register}; decide again")
-
     def _tell(self, db: Connection, number: int, approval_id: str, leaves: Sequence[rules.Leaf]) -> None:
         """The end of a change of an approval: its events, its version, and a hint to who waits."""
-        if leaves:
-            insert(db, number, leaves)
-        db.execute(_VERSION, {"tenant": number, "id": approval_id})
-        self._hints.send(db)
+        with db.pipeline():  # they travel together, since others wait for the tenant's row
+            if leaves:
+                insert(db, number, leaves)
+            db.execute(_VERSION, {"tenant": number, "id": approval_id})
+            self._hints.send(db)
 
     def _approval(self, tenant: str, where: str, *values: object) -> Approval:
         number = self._known(tenant)

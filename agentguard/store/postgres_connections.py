@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from agentguard.errors import StoreError, StoreUnavailable
-from agentguard.store.clock import SystemClock, from_micros
+from agentguard.store.postgres_clock import ServerClock
 from agentguard.store.postgres_schema import Connection
 from agentguard.store.postgres_url import Place
 
@@ -28,12 +29,14 @@ SERVER_TIME: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SIZE: Final = 8
 _IDLE_S: Final = 5.0
 _SYNC_S: Final = 30.0
+_SHORT_S: Final = 0.1
 _MEANINGS: Final[tuple[tuple[type[psycopg.Error], str], ...]] = (
     (pg.DiskFull, "cannot grow: the disk is full"),
     (pg.ReadOnlySqlTransaction, "is read-only"),
     (pg.InsufficientPrivilege, "may not be used like this: permission denied"),
     (pg.LockNotAvailable, "is busy"),
     (pg.QueryCanceled, "is busy"),
+    (pg.DeadlockDetected, "is busy"),
     (pg.UndefinedTable, "has lost its tables"),
     (pg.UndefinedColumn, "has other tables than ours"),
     (pg.TooManyConnections, "takes no more connections"),
@@ -66,13 +69,18 @@ def _options(place: Place, timeout_s: float) -> dict[str, Any]:
         "synchronous_commit": "on",
         "default_transaction_isolation": "read\\ committed",
     }
-    return {
-        "autocommit": True,
+    given = conninfo_to_dict(place.conninfo)
+    ours = {
         "connect_timeout": max(2, int(timeout_s)),
         "application_name": "agentguard",
         "keepalives_idle": 30,
         "tcp_user_timeout": bound,
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+    }
+    words = [str(given.get("options") or ""), *(f"-c {name}={value}" for name, value in settings.items())]
+    return {
+        **{name: value for name, value in ours.items() if name not in given},
+        "options": " ".join(words).strip(),
+        "autocommit": True,
     }
 
 
@@ -83,8 +91,7 @@ class Connections:
         self.place = place
         self.timeout_s = timeout_s
         self.closed = False
-        self._clock = SystemClock()
-        self._offset = dt.timedelta()
+        self._clock = ServerClock()
         self._reset()
         _open.add(self)
 
@@ -93,14 +100,20 @@ class Connections:
         self._pool: ConnectionPool[Connection] | None = None
         self._used: weakref.WeakKeyDictionary[Connection, float] = weakref.WeakKeyDictionary()
         self._synced = float("-inf")
+        self._failing = False
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Connection]:
         """A connection, in autocommit; whatever goes wrong becomes a `StoreError`."""
-        with self.errors(), self._opened().connection(timeout=self.timeout_s) as connection:
-            if time.monotonic() - self._synced > _SYNC_S:
-                self._sync(connection)
-            yield connection
+        with self.errors(), self._opened().connection(timeout=self._patience()) as connection:
+            self._failing = False
+            try:
+                if time.monotonic() - self._synced > _SYNC_S:
+                    self.ask_time(connection)
+                yield connection
+            finally:
+                if connection.closed:
+                    self._used.clear()  # the others are tried before they are used
             self._used[connection] = time.monotonic()
 
     @contextlib.contextmanager
@@ -109,8 +122,9 @@ class Connections:
         try:
             yield
         except PoolTimeout as error:
+            self._failing = True
             raise StoreUnavailable(
-                f"`{self.place.shown}` is busy or cannot be reached: no connection in {self.timeout_s:g} s"
+                f"`{self.place.shown}` is busy or cannot be reached: no connection to be had"
             ) from error
         except PoolClosed as error:
             raise StoreUnavailable(f"`{self.place.shown}` was closed") from error
@@ -125,9 +139,26 @@ class Connections:
         with self.use() as connection, connection.transaction():
             yield connection
 
+    @contextlib.contextmanager
+    def pipelined(self) -> Iterator[Connection]:
+        """The same in one round trip, the commit included; nothing can be fetched before its end.
+
+        To fetch in the middle would be worse than another round trip: in a pipeline the server does not see
+        that it waits for us, and would never end the transaction of a process that was stopped there.
+        """
+        with self.use() as connection, connection.pipeline(), connection.transaction():
+            yield connection
+
     def now(self) -> dt.datetime:
-        """The server's time as far as we know it: asked every half minute, carried on with our own clock."""
-        return self._clock() + self._offset
+        """The server's time as far as we know it: asked every half minute at least."""
+        return self._clock()
+
+    def ask_time(self, connection: Connection) -> dt.datetime:
+        """The server's time, from the server."""
+        asked = self._clock.elapsed()
+        (said,) = connection.execute(f"SELECT {SERVER_TIME}".encode()).fetchone() or (0,)
+        self._synced = time.monotonic()
+        return self._clock.hear(int(str(said)), asked)
 
     def close(self) -> None:
         """Give all connections back; anything later is refused."""
@@ -166,13 +197,10 @@ class Connections:
         if time.monotonic() - self._used.get(connection, 0.0) > _IDLE_S:
             ConnectionPool.check_connection(connection)
 
-    def _sync(self, connection: Connection) -> None:
-        """Learn the server's time; the answer was true somewhere between asking and hearing it."""
-        before = self._clock()
-        (micros,) = connection.execute(f"SELECT {SERVER_TIME}".encode()).fetchone() or (0,)
-        after = self._clock()
-        self._offset = from_micros(int(str(micros))) - (before + (after - before) / 2)
-        self._synced = time.monotonic()
+    def _patience(self) -> float:
+        """How long to wait for a connection: after a wait that was in vain not as long again, so that a queue
+        of callers is not one long wait for the last of them. The pool goes on trying meanwhile."""
+        return min(_SHORT_S, self.timeout_s) if self._failing else self.timeout_s
 
 
 def _unavailable(place: Place, error: psycopg.Error) -> StoreError:

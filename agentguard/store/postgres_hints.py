@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from agentguard.errors import StoreError
 from agentguard.store.postgres_connections import connect
 from agentguard.store.postgres_schema import Connection
-from agentguard.store.postgres_url import Place
+from agentguard.store.postgres_url import Place, lock_of
 
 __all__ = ["Hints"]
 
@@ -33,7 +34,9 @@ class Hints:
     def __init__(self, place: Place, timeout_s: float) -> None:
         self._place = place
         self._timeout_s = timeout_s
-        self._channel = f"agentguard_{place.schema}"
+        self._channel = (
+            f"agentguard_{lock_of(place.schema, 'hints') & (2**64 - 1):016x}"  # however long it is
+        )
         self.reset()
 
     def reset(self) -> None:
@@ -79,8 +82,8 @@ class Hints:
         while not stopped.wait(pause):
             try:
                 with contextlib.closing(connect(self._place, self._timeout_s)) as connection:
-                    channel = psycopg.sql.Identifier(self._channel)
-                    connection.execute(psycopg.sql.SQL("LISTEN {}").format(channel))
+                    channel = sql.Identifier(self._channel)
+                    connection.execute(sql.SQL("LISTEN {}").format(channel))
                     self._wake()  # what was told before we listened
                     pause = 0.0
                     while not stopped.is_set():

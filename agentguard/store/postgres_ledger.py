@@ -11,15 +11,17 @@ head moves with them in one transaction, and an index keeps two events from one 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from psycopg import errors as pg
+
 from agentguard.errors import StoreError, StoreUnavailable
-from agentguard.ledger.log import EMPTY_ROOT, Frontier
+from agentguard.ledger.log import Frontier
 from agentguard.store import rules
 from agentguard.store.postgres_connections import Connections
 from agentguard.store.postgres_schema import Connection
@@ -28,6 +30,11 @@ from agentguard.store.protocol import EventRow, StoredEvent
 __all__ = ["PostgresLedger", "Sequencer", "insert"]
 
 log = logging.getLogger("agentguard")
+
+
+class DamagedHead(StoreUnavailable):
+    """The ledger's head contradicts itself, or is gone."""
+
 
 _BATCH: Final = 5000
 _CHUNK: Final = 1000
@@ -42,6 +49,11 @@ _NUMBER: Final = """
     FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) n (no, seq, edge)
     WHERE event.no = n.no AND event.seq IS NULL"""
 _MOVE: Final = "UPDATE head SET size = %s, peaks = %s, root = %s WHERE tenant = %s AND size = %s"
+_PROMISE: Final = """
+    SELECT size, peaks, root, (SELECT max(seq) FROM event WHERE tenant = %s AND seq IS NOT NULL)
+    FROM head WHERE tenant = %s"""
+_UNNUMBERED: Final = "SELECT min(no), max(no) FROM event WHERE tenant = %s AND seq IS NULL"
+_ONLY_READ: Final = (pg.ReadOnlySqlTransaction, pg.InsufficientPrivilege)
 _HEAD: Final = "SELECT size, peaks, root FROM head WHERE tenant = %s"
 
 
@@ -71,41 +83,69 @@ class PostgresLedger:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def number(self, connection: Connection, tenant: int, *, wait: bool = True) -> int:
+    def number(self, connection: Connection, tenant: int, *, wait: bool = True) -> int | None:
         """Give the tenant's events their numbers, in one transaction; how many there were.
 
-        Without `wait` it leaves them to somebody who is at it already.
+        Without `wait` it leaves them to somebody who is at it already: then it is None.
 
         Raises:
-            StoreUnavailable: the head is damaged.
+            DamagedHead: the head is damaged, or gone.
         """
         with connection.transaction():
             lock = f"{_HEAD} FOR UPDATE" + ("" if wait else " SKIP LOCKED")
             found: Any = connection.execute(lock.encode(), (tenant,)).fetchone()
-            if found is None:
-                return 0
+            if found is None and not wait:
+                return None
             rows: list[Any] = connection.execute(_WAITING, (tenant, _BATCH)).fetchall()
             if not rows:
                 return 0
-            frontier = _frontier(*found)
+            frontier = None if found is None else _frontier(*found)
             if frontier is None:
-                raise StoreUnavailable("the ledger's head is damaged; `ledger verify` says more")
+                raise DamagedHead("the ledger's head is damaged; `ledger verify` says more")
             before, numbers, edges = frontier.size, [], []
             for _, leaf in rows:
                 frontier.add(bytes(leaf))
                 numbers.append(frontier.size)
                 edges.append(frontier.edge())
-            connection.execute(_NUMBER, ([row[0] for row in rows], numbers, edges))
+            try:
+                given = connection.execute(_NUMBER, ([row[0] for row in rows], numbers, edges))
+            except pg.UniqueViolation as error:
+                raise DamagedHead("the ledger's head lies behind its events") from error
+            if given.rowcount != len(rows):
+                raise StoreUnavailable("events that wait for their numbers were changed by somebody else")
             head = (frontier.size, frontier.to_bytes(), frontier.root(), tenant, before)
             if connection.execute(_MOVE, head).rowcount != 1:
                 raise StoreUnavailable("the ledger's head moved while it was locked")
             return len(rows)
 
     def settle(self, tenant: int) -> None:
-        """Number what is committed, before a read; a ledger that may only be read is read as it is."""
-        with contextlib.suppress(StoreError), self._connections.use() as connection:
-            while self.number(connection, tenant) == _BATCH:
-                pass
+        """Number what is committed, before a read. Who may only read waits for a moment for those who write.
+
+        Raises:
+            StoreUnavailable: there may be events that a reader would not see.
+        """
+        try:
+            with self._connections.use() as connection:
+                while self.number(connection, tenant) == _BATCH:
+                    pass
+        except DamagedHead:
+            pass  # what is numbered is read, and verifying tells of the head
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, _ONLY_READ):
+                raise
+            self._await_numbers(tenant)
+
+    def _await_numbers(self, tenant: int) -> None:
+        """Until what is committed now has its numbers, or nobody seems to be there to give them."""
+        ends = time.monotonic() + Sequencer.PAUSE_S * 8
+        newest: Any = None
+        while time.monotonic() < ends:
+            with self._connections.use() as connection:
+                (oldest, last) = connection.execute(_UNNUMBERED, (tenant,)).fetchone() or (None, None)
+            newest = last if newest is None else newest
+            if oldest is None or int(str(oldest)) > newest:
+                return
+            time.sleep(Sequencer.PAUSE_S / 5)
 
     def events(
         self, tenant: int, after: int, limit: int | None, types: Sequence[str]
@@ -136,13 +176,15 @@ class PostgresLedger:
         return [(seq, id_, type_, bytes(leaf), None, None) for seq, id_, type_, leaf in found]
 
     def head(self, tenant: int) -> tuple[int, bytes]:
-        """The head as it is kept; an empty root where it contradicts itself."""
+        """The head as it is kept; an empty root where it contradicts itself or the events, or is gone."""
         with self._connections.use() as connection:
-            found: Any = connection.execute(_HEAD, (tenant,)).fetchone()
-        if found is None:
-            return 0, EMPTY_ROOT
-        frontier = _frontier(*found)
-        return (found[0], b"") if frontier is None else (frontier.size, frontier.root())
+            found: Any = connection.execute(_PROMISE, (tenant, tenant)).fetchone()
+            if found is None:
+                return 0, b""
+        frontier, newest = _frontier(*found[:3]), found[3] or 0
+        # Numbers are given together with the head: there are none behind it.
+        damaged = frontier is None or newest > frontier.size
+        return (found[0], b"") if frontier is None or damaged else (frontier.size, frontier.root())
 
 
 class Sequencer:
@@ -150,6 +192,7 @@ class Sequencer:
 
     PAUSE_S: Final = 0.25
     _LINGER: Final = 20
+    _LONGEST_PAUSE_S: Final = 8.0
 
     def __init__(self, ledger: PostgresLedger, connections: Connections) -> None:
         self._ledger = ledger
@@ -181,27 +224,33 @@ class Sequencer:
         self._stopped.set()
 
     def _work(self) -> None:
-        idle = 0
-        while not self._stopped.wait(self.PAUSE_S):
+        idle, pause = 0, self.PAUSE_S
+        while not self._stopped.wait(pause):
             with self._lock:
                 tenants, self._tenants = self._tenants, set()
                 idle = 0 if tenants else idle + 1
                 if idle > self._LINGER or self._connections() is None:
                     self._thread = None
                     return
-            for tenant in tenants:
-                self._number(tenant)
+            left = {tenant for tenant in tenants if not self._number(tenant, quiet=pause > self.PAUSE_S)}
+            with self._lock:
+                self._tenants |= left
+            pause = min(self._LONGEST_PAUSE_S, 2 * pause) if left else self.PAUSE_S
 
-    def _number(self, tenant: int) -> None:
+    def _number(self, tenant: int, *, quiet: bool) -> bool:
+        """False where it has to be tried again: it failed, or somebody is at it who may not see all."""
         connections = self._connections()
         if connections is None:
-            return
+            return True
         try:
             with connections.use() as connection:
-                while self._ledger.number(connection, tenant, wait=False) == _BATCH:
+                while (count := self._ledger.number(connection, tenant, wait=False)) == _BATCH:
                     pass
         except StoreError as error:
-            log.warning("events wait for their numbers: %s", error)
+            if not quiet:
+                log.warning("events wait for their numbers: %s", error)
+            return isinstance(error.__cause__, _ONLY_READ)
+        return count is not None
 
 
 def _frontier(size: int, peaks: bytes, root: bytes) -> Frontier | None:

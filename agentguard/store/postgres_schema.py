@@ -10,6 +10,7 @@ import os
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from agentguard.errors import SchemaMismatch, StoreUnavailable
 
@@ -95,7 +96,9 @@ def check(connection: Connection, where: str) -> int:
     known = {str(key): str(value) for key, value in rows}
     if known.get("application") != "agentguard":
         raise SchemaMismatch(f"`{where}` has tables of another program; name another schema")
-    version = int(known["schema"])
+    version = int(known["schema"]) if known.get("schema", "").isdecimal() else 0
+    if not version:
+        raise SchemaMismatch(f"`{where}` has lost the mark of its schema; restore the table `meta`")
     if version > len(MIGRATIONS):
         raise SchemaMismatch(
             f"`{where}` has schema {version}, written by a newer agentguard; this one knows "
@@ -120,7 +123,7 @@ def migrate(connection: Connection, where: str, schema: str, lock: int, *, creat
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
         # Asked first, since creating one needs a right that is not needed where it is there already.
         if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
-            connection.execute(psycopg.sql.SQL("CREATE SCHEMA {}").format(psycopg.sql.Identifier(schema)))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         reached = check(connection, where)  # another process may have been faster
         for number in range(reached + 1, len(MIGRATIONS) + 1):
             for statement in MIGRATIONS[number - 1]:

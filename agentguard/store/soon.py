@@ -57,6 +57,8 @@ class Soon:
     def _reset(self) -> None:
         self._waiting: deque[tuple[str, Leaf]] = deque()
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._taken = 0
         self._wake = threading.Event()
         self._armed = False
         self._thread: threading.Thread | None = None
@@ -96,21 +98,43 @@ class Soon:
         for _ in range(count):
             self._waiting.popleft()
 
-    def take(self, tenant: str, limit: int) -> list[Leaf]:
-        """The same, if they are this tenant's, and drop them: whoever takes writes them or puts them back."""
-        with self._lock:
+    def take(self, tenant: str | None, limit: int) -> tuple[str, list[Leaf]]:
+        """The same, if they are this tenant's or it does not matter, and drop them.
+
+        Whoever takes writes them, and then says `written` or puts them back; until then `settled` waits.
+        """
+        with self._changed:
             owner, found = self.first(limit)
-            if owner != tenant:
-                return []
+            if not found or (tenant is not None and owner != tenant):
+                return "", []
             self.drop(len(found))
-            return found
+            self._taken += 1
+            return owner, found
+
+    def written(self, leaves: Sequence[Leaf]) -> None:
+        """What was taken is in the store."""
+        if leaves:
+            self._done()
 
     def put_back(self, tenant: str, leaves: Sequence[Leaf]) -> None:
         """What was taken could not be written, or nobody knows."""
+        if not leaves:
+            return
         with self._lock:
             self._waiting.extendleft([(tenant, leaf) for leaf in reversed(leaves)])
+        self._done()
         if not self._armed:
             self._arm()
+
+    def settled(self, timeout_s: float) -> bool:
+        """Wait for what others have taken; False where they take longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._taken, timeout_s)
+
+    def _done(self) -> None:
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Give up what could not be written: the store is closed."""

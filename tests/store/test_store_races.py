@@ -1,4 +1,4 @@
-"""Several processes and one SQLite store: nothing twice, nothing lost, no gap."""
+"""Several processes and one store: nothing twice, nothing lost, no gap."""
 
 from __future__ import annotations
 
@@ -6,18 +6,33 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from agentguard.decision import Stage
 from agentguard.ledger.verify import verify
 from agentguard.stepup.model import State
 from agentguard.store import open_store
+from tests.postgres.server import drop, fresh_url
 from tests.store.support import answer, ask, needs
 
 PROCESSES = 4
 
 
-def run(script: str, path: Path) -> list[object]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a store that all processes open."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    found = fresh_url()
+    yield found
+    drop(found)
+
+
+def run(script: str, shared: str) -> list[object]:
     """Run the script in several processes that begin together; each prints one JSON line."""
     prelude = (
         "import json, random, sys\n"
@@ -25,7 +40,7 @@ def run(script: str, path: Path) -> list[object]:
         "from agentguard.stepup import machine\n"
         "from agentguard.store import Reservation, open_store\n"
         "from tests.store.support import answer, decided, ended, settled, take\n"
-        "store = open_store('sqlite:///' + sys.argv[1], timeout_s=20)\n"
+        "store = open_store(sys.argv[1], timeout_s=20)\n"
         "me = int(sys.argv[2])\n"
         "random.seed(me)\n"
         "print('ready', flush=True)\n"
@@ -33,7 +48,7 @@ def run(script: str, path: Path) -> list[object]:
     )
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", prelude + script, str(path), str(number)],
+            [sys.executable, "-c", prelude + script, shared, str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -55,10 +70,9 @@ def run(script: str, path: Path) -> list[object]:
     return results
 
 
-def test_200_approvals_are_claimed_once_each_by_4_processes_T09(tmp_path: Path) -> None:
+def test_200_approvals_are_claimed_once_each_by_4_processes_T09(shared: str) -> None:
     """Each runs once, and the ledger tells the same."""
-    path = tmp_path / "store.db"
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(shared)
     approvals = [answer(store, ask(store, call_id=f"call-{number}")) for number in range(200)]
     results = run(
         "found = store.approvals('default', limit=1000)\n"
@@ -72,7 +86,7 @@ def test_200_approvals_are_claimed_once_each_by_4_processes_T09(tmp_path: Path) 
         "    except ClaimRefused as refused:\n"
         "        assert refused.state in ('claimed', 'succeeded'), refused\n"
         "print(json.dumps(mine))\n",
-        path,
+        shared,
     )
     claims = Counter(found for result in results for found in result)  # type: ignore[attr-defined]
     assert set(claims) == {approval.id for approval in approvals}
@@ -83,10 +97,9 @@ def test_200_approvals_are_claimed_once_each_by_4_processes_T09(tmp_path: Path) 
     store.close()
 
 
-def test_votes_expiries_and_claims_race_to_one_end_each_T09(tmp_path: Path) -> None:
+def test_votes_expiries_and_claims_race_to_one_end_each_T09(shared: str) -> None:
     """Whatever wins, the approval ends once and the ledger agrees with the table."""
-    path = tmp_path / "store.db"
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(shared)
     for number in range(40):
         ask(store, call_id=f"call-{number}", requirement=needs(Stage(("group:finance",), 2)))
     run(
@@ -100,7 +113,7 @@ def test_votes_expiries_and_claims_race_to_one_end_each_T09(tmp_path: Path) -> N
         "        except (ClaimRefused, VoteRefused):\n"
         "            pass\n"
         "print('0')\n",
-        path,
+        shared,
     )
     report = verify(store)
     assert report.ok, report.tenants[0].findings
@@ -109,10 +122,9 @@ def test_votes_expiries_and_claims_race_to_one_end_each_T09(tmp_path: Path) -> N
     store.close()
 
 
-def test_4_processes_append_to_one_chain_T44(tmp_path: Path) -> None:
+def test_4_processes_append_to_one_chain_T44(shared: str) -> None:
     """No number twice, none missing, durable or not, one event or several at a time."""
-    path = tmp_path / "store.db"
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(shared)
     run(
         "for number in range(150):\n"
         "    event = decided()\n"
@@ -120,7 +132,7 @@ def test_4_processes_append_to_one_chain_T44(tmp_path: Path) -> None:
         "    store.append('default', [ended(event), decided()], durable=number % 5 == 0)\n"
         "store.close()\n"
         "print('0')\n",
-        path,
+        shared,
     )
     report = verify(store)
     assert report.ok, report.tenants[0].findings
@@ -128,15 +140,14 @@ def test_4_processes_append_to_one_chain_T44(tmp_path: Path) -> None:
     store.close()
 
 
-def test_4_processes_never_overrun_a_limit_T50(tmp_path: Path) -> None:
+def test_4_processes_never_overrun_a_limit_T50(shared: str) -> None:
     """Exactly as much is taken as there is."""
-    path = tmp_path / "store.db"
-    store = open_store(f"sqlite:///{path}")
+    store = open_store(shared)
     results = run(
         "taken = [store.reserve('default', [Reservation('a', 3, 300), Reservation('b', 1, 1000, 3600)])\n"
         "         for _ in range(60)]\n"
         "print(taken.count(None))\n",
-        path,
+        shared,
     )
     assert sum(results) == 100  # type: ignore[arg-type]
     store.close()

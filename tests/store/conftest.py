@@ -1,0 +1,51 @@
+"""Stores in a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from agentguard.store import Store, open_store
+from agentguard.store.postgres_url import parse
+from tests.postgres.server import Server, drop, fresh_url
+from tests.store.postgres_support import Sql
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Of a store that nobody used yet, in the server of this test run."""
+    found = fresh_url()
+    yield found
+    drop(found)
+
+
+@pytest.fixture
+def pg(url: str) -> Iterator[Store]:
+    """A store that gives up after a second."""
+    store = open_store(url, timeout_s=1)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sql(url: str) -> Iterator[Sql]:
+    """Somebody else's hands in the same tables."""
+    place = parse(url)
+    with psycopg.connect(place.conninfo, autocommit=True, options=f"-c search_path={place.schema}") as found:
+        yield Sql(found)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """A server that a test may stop."""
+    server = Server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def unnumbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody numbers in the background: only reads do."""
+    monkeypatch.setattr("agentguard.store.postgres_ledger.Sequencer.touch", lambda *_: None)
