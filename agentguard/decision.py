@@ -14,6 +14,7 @@ __all__ = [
     "Effect",
     "Escalation",
     "Flag",
+    "FlagLevel",
     "Matched",
     "Mode",
     "Obligation",
@@ -84,19 +85,48 @@ class SetArgument:
     kind: Literal["set"] = "set"
 
 
+@dataclass(frozen=True, slots=True)
+class FlagLevel:
+    """To whom a flag goes that nobody has reviewed, `after_s` seconds after its review was due."""
+
+    to: str
+    after_s: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"to": self.to, "after_s": self.after_s}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """Record a violation; the call proceeds. `review_in_s` is in seconds, `converts_on` an ISO date."""
+    """Record a violation; the call proceeds. `review_in_s` is in seconds, `converts_on` an ISO date.
+
+    `escalate_to` is one name, to whom it goes when its review is due, or levels in order. `observed` is the
+    effect that the rule would have had, `exception` the one that stood in for the rule.
+    """
 
     rule: str
     owner: str
     reason: str = ""
     review_in_s: int | None = None
-    escalate_to: str | None = None
+    escalate_to: str | tuple[FlagLevel, ...] | None = None
     converts_on: str | None = None
     converts_to: Effect | None = None
     observed: Effect | None = None
+    exception: str | None = None
     kind: Literal["flag"] = "flag"
+
+    @property
+    def levels(self) -> tuple[FlagLevel, ...]:
+        """To whom it goes and when, the first level first; empty where nobody is named."""
+        named = self.escalate_to
+        return (FlagLevel(named),) if isinstance(named, str) else named or ()
+
+    def escalation_json(self) -> str | list[dict[str, Any]] | None:
+        """`escalate_to` as JSON: one name that it goes to at once is that name."""
+        levels = self.levels
+        if len(levels) == 1 and not levels[0].after_s:
+            return levels[0].to
+        return [level.to_json() for level in levels] or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +282,11 @@ def _obligation_json(obligation: Obligation, values: bool) -> dict[str, Any]:
                 "owner": obligation.owner,
                 "reason": obligation.reason,
                 "review_in_s": obligation.review_in_s,
-                "escalate_to": obligation.escalate_to,
+                "escalate_to": obligation.escalation_json(),
                 "converts_on": obligation.converts_on,
                 "converts_to": obligation.converts_to.value if obligation.converts_to else None,
                 "observed": obligation.observed.value if obligation.observed else None,
+                "exception": obligation.exception,
             }
         case Approve():
             return {

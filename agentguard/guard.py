@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from agentguard.engines import Engine
     from agentguard.fetching import RemoteBundle
+    from agentguard.governance.flag_sweeping import FlagNotice
     from agentguard.ledger.checkpoint_options import CheckpointOptions
     from agentguard.ledger.periodic import PeriodicCheckpoints
     from agentguard.policy import PolicyPaths, Snapshot
@@ -690,12 +691,19 @@ class Guard:
         Raises:
             StoreError: the store could not do it; what was done before stays.
         """
+        from agentguard.governance import flag_sweeping
         from agentguard.governance.sweeping import sweep
         from agentguard.stepup.sweeping import sweep_approvals
 
         self.in_force.refresh(again=True)
         changed = sweep_approvals(self.store, self.tenant, self.notify)
-        return changed + sweep(self.store, self.tenant).ended
+        changed += sweep(self.store, self.tenant).ended
+        found = flag_sweeping.sweep(self.store, self.tenant, tell=self._tell_flag)
+        return changed + found.opened + found.reopened + found.escalated + found.breached
+
+    def _tell_flag(self, notice: FlagNotice) -> None:
+        for channel in self._channels:
+            channel.put_flag(notice)
 
     # -- used by the flow
 

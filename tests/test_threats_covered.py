@@ -14,7 +14,6 @@ REQUIRED = frozenset(range(1, 65)) - {
     27,  # arguments for shells and SQL: no function for conditions yet
     31,  # scopes named inside arguments
     53, 54, 55,  # a console in the browser
-    61,  # floods
     63,  # plugins
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from agentguard.cli import (
     eval_run,
     exceptions,
     explain,
+    flags,
     grants,
     init,
     ledger,
@@ -125,6 +126,7 @@ app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(grants.app, name="grants")
 app.add_typer(agents.app, name="agents")
 app.add_typer(reviewers.app, name="reviewers")
+app.add_typer(flags.app, name="flags")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(proving.app, name="prove")
 app.add_typer(ledger.app, name="ledger")

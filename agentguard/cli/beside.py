@@ -1,4 +1,4 @@
-"""What is named on the command line: policies, and the tests that lie beside them."""
+"""What is named on the command line: policies, and the tests and proofs that lie beside them."""
 
 from __future__ import annotations
 
@@ -10,38 +10,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentguard.policy import Files, Finding
 
-__all__ = ["Named", "named_in", "test_findings"]
+__all__ = ["Named", "named_in", "proof_findings", "test_findings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Files and folders of policies, and of tests."""
+    """Files and folders of policies, of tests, and of proofs."""
 
     policies: tuple[str, ...]
     tests: tuple[str, ...]
+    proofs: tuple[str, ...]
 
 
 def named_in(paths: Iterable[str]) -> Named:
-    """A folder brings its policies and its tests, a policy file the tests beside it, a test file the policies
-    of its folder where nothing else is named."""
-    from agentguard.policy.files import is_test
+    """A folder brings its policies, tests and proofs, a policy file the tests and proofs beside it, one of these
+    the policies of its folder where nothing else is named."""
+    from agentguard.policy.files import is_proofs, is_test
 
     policies: list[str] = []
     tests: list[str] = []
+    proofs: list[str] = []
     for name in paths:
         if is_test(name) and not os.path.isdir(name):
             tests.append(name)
-            continue
-        policies.append(name)
-        tests += _beside(name) if os.path.isfile(name) else [name]
-    return Named(
-        tuple(policies or dict.fromkeys(os.path.dirname(test) or "." for test in tests)), tuple(tests)
-    )
+        elif is_proofs(name) and not os.path.isdir(name):
+            proofs.append(name)
+        else:
+            policies.append(name)
+            tests += _beside(name, "test") if os.path.isfile(name) else [name]
+            proofs += _beside(name, "proofs") if os.path.isfile(name) else [name]
+    folders = dict.fromkeys(os.path.dirname(file) or "." for file in (*tests, *proofs))
+    return Named(tuple(policies or folders), tuple(tests), tuple(proofs))
 
 
-def _beside(policy: str) -> list[str]:
+def _beside(policy: str, kind: str) -> list[str]:
     stem, suffix = os.path.splitext(policy)
-    return [name for name in (f"{stem}_test{suffix}",) if os.path.exists(name)]
+    return [name for name in (f"{stem}_{kind}{suffix}",) if os.path.exists(name)]
 
 
 def test_findings(tests: Iterable[str], policies: Files) -> tuple[list[Finding], tuple[str, ...]]:
@@ -55,3 +59,20 @@ def test_findings(tests: Iterable[str], policies: Files) -> tuple[list[Finding],
     named = set(files.names)
     found = [one for one in suites_of(files, policies).findings if one.file in named]
     return found, files.names
+
+
+def proof_findings(proofs: Iterable[str], policies: Files) -> tuple[list[Finding], tuple[str, ...]]:
+    """What is wrong with the proofs about policies that were read, and the names of their files."""
+    from agentguard.policy import read_files
+    from agentguard.policy.prepare import prepare
+    from agentguard.policy.proving.document import read_proofs
+
+    files = read_files([name for name in proofs if os.path.exists(name)], kind="proofs")
+    if not files.names:
+        return [], ()
+    prepared = prepare(policies.sources)
+    rules = frozenset(rule.name for rule in prepared.rules)
+    found = [one for source in files.sources for one in read_proofs(source, rules)[1]]
+    if policies.findings or prepared.findings:  # a rule that is not known may be one that cannot be read
+        found = [one for one in found if one.code != "AG403"]
+    return [*files.findings, *found], files.names

@@ -42,8 +42,8 @@ def check(
 ) -> None:
     """Check policies, and the configuration with all that it names.
 
-    Everything wrong in every file is reported in one run, with file, line and column; in tests beside the
-    policies too. Tool names that no tool-facts file knows, arguments that are not in a tool's schema, files
+    Everything wrong in every file is reported in one run, with file, line and column; in tests and
+    proofs beside the policies too. Tool names that no tool-facts file knows, arguments that are not in a tool's schema, files
     without a rule and rules that can never matter are findings too.
 
     \b
@@ -61,7 +61,7 @@ def check(
     import datetime as dt
 
     from agentguard.access import check_access, near
-    from agentguard.cli.beside import named_in, test_findings
+    from agentguard.cli.beside import named_in, proof_findings, test_findings
     from agentguard.config import CONFIG_NAME, find_config, read_config
     from agentguard.policy import check_files, read_files
 
@@ -95,8 +95,11 @@ def check(
     checked = check_files(files, tools=known, schemas=schemas, now=dt.datetime.now(dt.UTC), default=default)
     findings += checked.findings
     found, tested = test_findings(named.tests, files)
-    findings += [*check_access(tested), *found]
-    _report(findings, [*extra, *files.names, *tested], checked.rules, output)
+    more, proved = proof_findings(named.proofs, files)
+    misnamed = {one.file for one in checked.findings if one.code == "AG013"}
+    findings += check_access([*tested, *proved])
+    findings += [one for one in (*found, *more) if one.file not in misnamed]
+    _report(findings, [*extra, *files.names, *tested, *proved], checked.rules, output)
 
 
 def _nothing() -> Config:

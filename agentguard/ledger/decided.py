@@ -12,6 +12,7 @@ from agentguard.decision import (
     Effect,
     Escalation,
     Flag,
+    FlagLevel,
     Matched,
     Mode,
     Obligation,
@@ -94,11 +95,18 @@ def _flag(data: Mapping[str, Any]) -> Obligation:
         owner=_text(data["owner"]),
         reason=_text(data.get("reason", "")),
         review_in_s=None if data.get("review_in_s") is None else _whole(data["review_in_s"]),
-        escalate_to=_maybe(data.get("escalate_to")),
+        escalate_to=_escalation(data.get("escalate_to")),
         converts_on=_maybe(data.get("converts_on")),
         converts_to=None if converts is None else _EFFECTS[converts],
         observed=None if observed is None else _EFFECTS[observed],
+        exception=_maybe(data.get("exception")),
     )
+
+
+def _escalation(value: object) -> str | tuple[FlagLevel, ...] | None:
+    if type(value) is not list:
+        return _maybe(value)
+    return tuple([FlagLevel(_text(one["to"]), _whole(one.get("after_s", 0))) for one in value])
 
 
 def _approve(data: Mapping[str, Any]) -> Obligation:

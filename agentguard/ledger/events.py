@@ -362,10 +362,11 @@ def _obligation(item: Obligation) -> dict[str, Any]:
                 owner=item.owner,
                 reason=item.reason,
                 review_in_s=item.review_in_s,
-                escalate_to=item.escalate_to,
+                escalate_to=item.escalation_json(),
                 converts_on=item.converts_on,
                 converts_to=item.converts_to.value if item.converts_to else None,
                 observed=item.observed.value if item.observed else None,
+                exception=item.exception,
             )
         case Approve():
             return some(

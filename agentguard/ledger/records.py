@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agentguard.decision import Effect
 from agentguard.errors import StoreError
+from agentguard.ledger.flag_records import FlagMoved
 from agentguard.ledger.governance_records import AgentMoved, ExceptionMoved, GrantMoved
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Claimed",
     "DecisionRecord",
     "ExceptionMoved",
+    "FlagMoved",
     "FlagRaised",
     "GrantMoved",
     "Outcome",
@@ -280,7 +282,8 @@ Record = Annotated[
     | Segment
     | ExceptionMoved
     | GrantMoved
-    | AgentMoved,
+    | AgentMoved
+    | FlagMoved,
     Field(discriminator="type"),
 ]
 

@@ -96,6 +96,7 @@ def check_files(
     found = [*files.findings, *prepared.findings, *more]
     if not found and not prepared.policies:
         found.append(_NOTHING_NAMED)
+    found += [_hidden(name) for name in files.hidden]
     return Checked(tuple(_in_order(found, files.names)), files.count, prepared.rules_read)
 
 
@@ -106,6 +107,12 @@ def load_findings(prepared: Prepared, files: Files) -> list[Finding]:
         _no_rules(policy) for policy in prepared.policies if not policy.rules and policy.header is not None
     ]
     return _in_order(found or ([] if prepared.policies else [_NOTHING_NAMED]), files.names)
+
+
+def _hidden(name: str) -> Finding:
+    message = "a hidden file is not loaded"
+    hint = "rename it if it is a policy, delete it if not"
+    return Finding(code="AG014", file=name, message=message, hint=hint, severity="warning")
 
 
 def _in_order(findings: list[Finding], names: Sequence[str]) -> list[Finding]:

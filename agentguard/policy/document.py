@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agentguard.policy.scalars import (
     Amount,
@@ -31,6 +31,7 @@ __all__ = [
     "ApprovalDocument",
     "ConvertsDocument",
     "FlagDocument",
+    "FlagLevelDocument",
     "ObserveDocument",
     "PolicyDocument",
     "Problem",
@@ -104,12 +105,33 @@ class ConvertsDocument(_Model):
     to: Literal["step_up", "deny"]
 
 
+class FlagLevelDocument(_Model):
+    """To whom an unreviewed flag goes, and how long after its review was due; left out: at once."""
+
+    to: Text
+    after: Seconds | None = None
+
+
+_Levels = Annotated[list[FlagLevelDocument], Field(min_length=1, max_length=10)]
+
+
+def _levels(value: Any) -> Any:
+    return [{"to": value}] if isinstance(value, str) else value
+
+
 class FlagDocument(_Model):
     """Who answers for a flag, by when it is reviewed, to whom it escalates, when it becomes enforcement."""
 
     owner: Text
     review_in: Seconds | None = None
-    escalate_to: Text | None = None
+    escalate_to: (
+        Annotated[
+            tuple[FlagLevelDocument, ...],
+            Field(strict=False, min_length=1, max_length=10),
+            BeforeValidator(_levels, json_schema_input_type=Text | _Levels),
+        ]
+        | None
+    ) = None
     converts: ConvertsDocument | None = None
 
 
@@ -194,6 +216,8 @@ def problems(rule: RuleDocument, *, policy_observed: bool = False) -> Iterator[P
         )
     if effect == "flag" and rule.flag is None:
         yield Problem("AG112", "the flag has no owner", ("effect",), "add `flag: {owner: ...}`")
+    if rule.flag is not None:
+        yield from _escalating(rule.flag)
     if effect == "constrain" and rule.set is None and not (rule.redact_result or rule.reserve):
         yield Problem(
             "AG101", "the rule constrains nothing", ("effect",), "add `set`, `redact_result` or `reserve`"
@@ -203,6 +227,19 @@ def problems(rule: RuleDocument, *, policy_observed: bool = False) -> Iterator[P
     yield from _observing(rule, policy_observed)
     if rule.approval is not None:
         yield from approval_problems(rule.approval)
+
+
+def _escalating(flag: FlagDocument) -> Iterator[Problem]:
+    """Levels that are not in order: the later one would have it before, or together with, the earlier."""
+    before = -1
+    for index, level in enumerate(flag.escalate_to or ()):
+        after = level.after or 0
+        if after <= before:
+            yield Problem(
+                "AG112", f"the flag goes to `{level.to[:60]}` no later than to the level before",
+                ("flag", "escalate_to", index), "each level has a longer `after`, counted from the due date",
+            )  # fmt: skip
+        before = after
 
 
 def _observing(rule: RuleDocument, policy_observed: bool) -> Iterator[Problem]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ Kind = Literal["policies", "tests", "proofs"]
 _SUFFIXES = (".yaml", ".yml")
 _TESTS = ("_test.yaml", "_test.yml")
 _PROOFS = ("_proofs.yaml", "_proofs.yml")
+_POLICY = re.compile(rb"""^["']?policy["']?[ \t]*:""", re.MULTILINE)
+_RENAME = "rename the file, so that it does not end in `_test` or `_proofs`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Files:
     sources: tuple[Source, ...]
     findings: tuple[Finding, ...]
     names: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
+    """YAML files of a folder that were left out because their names begin with a dot."""
 
     @property
     def count(self) -> int:
@@ -43,7 +48,8 @@ def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = N
     """Read policy files, and all of a folder, in the order of their names.
 
     With `tests`, the `*_test.yaml` of a folder instead; that there are none is then no finding. `kind` says
-    the same of all kinds: `proofs` are `*_proofs.yaml`.
+    the same of all kinds: `proofs` are `*_proofs.yaml`. Where policies are read, tests and proofs that hold a
+    policy are findings: it would not be in force.
     """
     wanted: Kind = kind or ("tests" if tests else "policies")
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
@@ -51,6 +57,7 @@ def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = N
     findings: list[Finding] = []
     seen: set[str] = set()
     names: list[str] = []
+    hidden: list[str] = []
     for item in listed:
         shown = os.fspath(item)
         path = Path(shown)
@@ -73,7 +80,7 @@ def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = N
             )
             continue
         if stat.S_ISDIR(mode):
-            found = list(_walk(path, findings, wanted))
+            found = list(_walk(path, findings, wanted, hidden))
             if not found and wanted == "policies":
                 findings.append(
                     Finding(
@@ -94,7 +101,7 @@ def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = N
             source = _file(file, findings)
             if source is not None:
                 sources.append(source)
-    return Files(tuple(sources), tuple(findings), tuple(names))
+    return Files(tuple(sources), tuple(findings), tuple(names), tuple(dict.fromkeys(hidden)))
 
 
 def is_test(path: str | os.PathLike[str]) -> bool:
@@ -111,7 +118,7 @@ def _kind(name: str) -> Kind:
     return "tests" if is_test(name) else "proofs" if is_proofs(name) else "policies"
 
 
-def _walk(root: Path, findings: list[Finding], wanted: Kind) -> Iterator[Path]:
+def _walk(root: Path, findings: list[Finding], wanted: Kind, hidden: list[str]) -> Iterator[Path]:
     """The files of a kind in a folder; hidden names are left out, links must stay inside."""
     inside = os.path.realpath(root)
 
@@ -138,13 +145,41 @@ def _walk(root: Path, findings: list[Finding], wanted: Kind) -> Iterator[Path]:
                     )
                 )
         for name in sorted(names):
-            lower = name.lower()
-            if name.startswith(".") or not lower.endswith(_SUFFIXES) or _kind(name) != wanted:
+            if not name.lower().endswith(_SUFFIXES):
                 continue
             path = Path(folder, name)
+            if name.startswith("."):
+                hidden.append(str(path))
+                continue
             target = os.path.realpath(path)
-            if target == inside or target.startswith(inside + os.sep):
+            if target != inside and not target.startswith(inside + os.sep):
+                continue
+            if _kind(name) == wanted:
                 yield path
+            elif wanted == "policies":
+                findings.extend(_misnamed(path))
+
+
+def _misnamed(path: Path) -> Iterator[Finding]:
+    """A policy under the name of another kind."""
+    kind = "tests" if is_test(path) else "proofs"
+    message = f"a policy in a file that is named as one of {kind} is not loaded"
+    source = _file(path, [])
+    if source is None and _begins_policy(path):  # what is wrong with it is said where it is read
+        yield Finding(code="AG013", file=str(path), message=message, hint=_RENAME)
+    elif source is not None and isinstance(source.data, Mapping) and "policy" in source.data:
+        yield source.finding("AG013", message, ("policy",), key=True, hint=_RENAME)
+
+
+def _begins_policy(path: Path) -> bool:
+    """Whether a file that cannot be read as YAML begins a policy."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            return _POLICY.search(file.read(MAX_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _file(path: Path, findings: list[Finding]) -> Source | None:

@@ -42,6 +42,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "AG011": "No policy at all was loaded. With no rules everything is denied, and a guard that was "
     "pointed at the wrong folder looks the same as one that works; so this is an error.",
     "AG012": "The file holds no rule. Delete the file, or finish it: a policy without rules does nothing.",
+    "AG013": "The file holds a policy, but its name says that it holds tests (`*_test.yaml`) or proofs "
+    "(`*_proofs.yaml`), and those are not loaded: what it denies would be allowed. Rename it.",
+    "AG014": "A name that begins with a dot is left out of a folder, as an editor's or a system's own. If it "
+    "is a policy, rename it; if not, delete it.",
     "AG101": "A key that the document needs is missing.",
     "AG102": "The key is unknown. A misspelt key would silently switch off what it was meant to do, so it "
     "is an error. `docs/policies.md` lists every key.",
@@ -63,7 +67,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "AG111": "A step-up needs people: `approval: {reviewers: [...]}` or `approval: {stages: [...]}`, each "
     "stage with reviewers who can reach its quorum. `principal` stands alone in its stage: the "
     "person's own confirmation is not an independent approval.",
-    "AG112": "A flag needs an owner, who answers for what it records: `flag: {owner: ...}`.",
+    "AG112": "A flag needs an owner, who answers for what it records: `flag: {owner: ...}`. Where it "
+    "escalates in several levels, each has it later than the one before.",
     "AG113": "Observe mode needs an owner and an end date: `observe: {owner: ..., until: 2027-01-31}`. A "
     "rule that is observed forever is a rule that was switched off.",
     "AG114": "A non-waivable rule cannot be observed: observing it would neutralise it. Within an observed "

@@ -13,6 +13,7 @@ from agentguard.policy.document import (
     ApprovalDocument,
     ConvertsDocument,
     FlagDocument,
+    FlagLevelDocument,
     ObserveDocument,
     PolicyDocument,
     ReserveDocument,
@@ -31,6 +32,7 @@ _PARTS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("approval", "stages"): StageDocument,
     ("flag",): FlagDocument,
     ("flag", "converts"): ConvertsDocument,
+    ("flag", "escalate_to"): FlagLevelDocument,
     ("observe",): ObserveDocument,
     ("reserve",): ReserveDocument,
 }

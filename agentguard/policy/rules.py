@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentguard import cel
-from agentguard.decision import Approve, Effect, Escalation, Flag, Matched, RedactResult, Stage
+from agentguard.decision import Approve, Effect, Escalation, Flag, FlagLevel, Matched, RedactResult, Stage
 from agentguard.policy.document import (
     ApprovalDocument,
     EscalationDocument,
@@ -362,7 +362,12 @@ def _flag_obligation(flag: FlagDocument | None, name: str, reason: str) -> Flag 
         owner=flag.owner,
         reason=reason,
         review_in_s=flag.review_in,
-        escalate_to=flag.escalate_to,
+        escalate_to=_levels(flag),
         converts_on=converts.on.date().isoformat() if converts is not None else None,
         converts_to=Effect(converts.to) if converts is not None else None,
     )
+
+
+def _levels(flag: FlagDocument) -> str | tuple[FlagLevel, ...] | None:
+    levels = tuple(FlagLevel(one.to, one.after or 0) for one in flag.escalate_to or ())
+    return levels[0].to if len(levels) == 1 and not levels[0].after_s else levels or None

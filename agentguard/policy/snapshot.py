@@ -89,11 +89,14 @@ class Snapshot:
         default: Default = _DENY,
         register: Register | None = None,
     ) -> Snapshot:
-        """Compile policy files and folders (`*.yaml` and `*.yml`, without `*_test.yaml`).
+        """Compile policy files and folders: `*.yaml` and `*.yml`.
+
+        Of a folder, `*_test.yaml`, `*_proofs.yaml` and names that begin with a dot are left out.
 
         Raises:
-            PolicyError: a path does not exist, nothing was found, or something is wrong in a file; it carries
-                every finding of every file.
+            PolicyError: a path does not exist, nothing was found, something is wrong in a file, a file that is
+                left out for its name holds a policy, or anybody may change a file; it carries every finding of
+                every file.
         """
         with collector_paused():
             return cls._load(paths, default, register)
@@ -109,9 +112,12 @@ class Snapshot:
 
     @classmethod
     def _load(cls, paths: PolicyPaths, default: Default, register: Register | None) -> Snapshot:
-        files = read_files(paths)
+        from agentguard.access import check_access
+
+        listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        files = read_files(listed)
         prepared = prepare(files.sources)
-        findings = load_findings(prepared, files)
+        findings = [*check_access(dict.fromkeys([*listed, *files.names])), *load_findings(prepared, files)]
         if findings:
             raise _refused(findings, prepared, files=files.count)
         return cls._build(prepared, default, register)

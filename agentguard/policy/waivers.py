@@ -99,6 +99,7 @@ class CompiledException:
             review_in_s=record.review_in_s,
             converts_on=record.expires.date().isoformat(),
             converts_to=effect,
+            exception=record.id,
         )
 
 

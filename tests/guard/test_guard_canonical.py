@@ -96,7 +96,9 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES, ids=[f"{at}-{type(value).__name__}" for at, value in enumerate(VALUES)])
+@pytest.mark.parametrize(
+    "value", VALUES, ids=[f"{at}-{type(value).__name__}" for at, value in enumerate(VALUES)]
+)
 def test_a_value_comes_back_equal_and_of_its_type(value: Any) -> None:
     """Directly, and read back from a store."""
     frozen = freeze({"value": value})

@@ -150,6 +150,13 @@ class SetWanted(_Model):
     rule: Text | None = None
 
 
+class LevelWanted(_Model):
+    """A level of a flag's escalation."""
+
+    to: Text
+    after_s: int
+
+
 class FlagWanted(_Model):
     """The call is recorded as a flag."""
 
@@ -158,10 +165,11 @@ class FlagWanted(_Model):
     owner: Text | None = None
     reason: str | None = None
     review_in_s: int | None = None
-    escalate_to: Text | None = None
+    escalate_to: Text | list[LevelWanted] | None = None
     converts_on: Text | None = None
     converts_to: Text | None = None
     observed: Text | None = None
+    exception: Text | None = None
 
 
 class ApproveWanted(_Model):
