@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentguard.policy import Finding
 
-__all__ = ["check_access", "near", "refuse_writable"]
+__all__ = ["check_access", "near", "refuse_file", "refuse_writable"]
 
 
 def near(path: Path) -> str:
@@ -35,7 +35,7 @@ def check_access(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
         try:
             mine = file.stat()
             above = file.resolve().parent.stat()
-        except OSError:
+        except (OSError, ValueError):
             continue  # whoever reads it says so
         message = ""
         if mine.st_mode & stat.S_IWOTH:
@@ -49,6 +49,18 @@ def check_access(paths: Iterable[str | os.PathLike[str]]) -> list[Finding]:
                 Finding(code="AG301", file=str(path), message=message, hint=f"run `chmod o-w {file}`")
             )
     return found
+
+
+def refuse_file(path: str | os.PathLike[str], what: str) -> None:
+    """Refuse one file that anybody on the machine may change or replace; `what` begins the message.
+
+    Raises:
+        ConfigurationError: saying what to do.
+    """
+    from agentguard.errors import ConfigurationError
+
+    for one in check_access([path]):
+        raise ConfigurationError(f"{what} `{one.file}`: {one.code} {one.message}; {one.hint}")
 
 
 def refuse_writable(policies: Iterable[str | os.PathLike[str]]) -> None:

@@ -251,16 +251,21 @@ class RemoteBundle:
                 with http.stream(
                     "GET", self.url, headers=headers, timeout=left, extensions={"trace": alarm.trace}
                 ) as answer:
-                    return self._answered(answer, deadline)
+                    found = self._answered(answer, deadline)
             except httpx.TransportError:
                 if alarm.rang:
                     raise Again(f"no answer within {self._timeout_s:g} s") from None
                 raise
+            if alarm.rang:
+                raise Again(f"no answer within {self._timeout_s:g} s")
+            return found
 
     def _answered(self, answer: httpx.Response, deadline: float) -> tuple[bytes, str | None] | None:
         status = answer.status_code
         if status == 304 and self._etag is not None:
             return None
+        if status == 304:
+            raise RemoteError("it answered HTTP 304, unchanged, and was not asked whether it is")
         if status in BUSY or status >= 500:
             raise Again(f"it answered HTTP {status}")
         if 300 <= status < 400:

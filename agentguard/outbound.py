@@ -24,6 +24,7 @@ __all__ = ["BUSY", "Again", "Alarm", "RemoteError", "body", "checked_url", "clie
 
 BUSY: Final = frozenset({429, 502, 503, 504})
 """Answers after which another try may help."""
+_NO_URL: Final = frozenset('<>"\\^`{|}')
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -65,7 +66,8 @@ def checked_url(url: str, what: str, token: str | None) -> str:
         port = parts.port
     except ValueError:
         raise ConfigurationError(f"{what}: {url!r:.120} is not a URL") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    odd = any(char.isspace() or not char.isprintable() or char in _NO_URL for char in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or odd:
         raise ConfigurationError(f"{what}: {url!r:.120} is not an http or https URL")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(f"{what}: the URL holds a user, a query or a fragment; pass a token instead")
@@ -96,7 +98,9 @@ def body(chunks: Iterable[bytes], limit: int, deadline: float) -> bytes:
         if len(found) > limit:
             raise RemoteError(f"the answer is longer than {limit} bytes")
         if time.monotonic() > deadline:
-            raise Again("the answer came too slowly")
+            break
+    if time.monotonic() > deadline:  # also where the alarm has ended it: what ended early looks complete
+        raise Again("the answer came too slowly")
     return bytes(found)
 
 

@@ -34,7 +34,9 @@ class Watch(ABC):
 
     def __init__(self, guard: Guard, every_s: float, *, shortest_s: float) -> None:
         if not every_s >= shortest_s:
-            raise ConfigurationError(f"policies are looked at every {shortest_s} s at most, not {every_s!r}")
+            raise ConfigurationError(
+                f"policies are looked at every {shortest_s:g} s or less often, not {every_s!r}"
+            )
         self._guard = weakref.ref(guard)
         self._every_s = every_s
         self.start()

@@ -43,8 +43,8 @@ def check(
     """Check policies, and the configuration with all that it names.
 
     Everything wrong in every file is reported in one run, with file, line and column; in tests and
-    proofs beside the policies too. Tool names that no tool-facts file knows, arguments that are not in a tool's schema, files
-    without a rule and rules that can never matter are findings too.
+    proofs beside the policies too. Tool names that no tool-facts file knows, arguments that are not in a
+    tool's schema, files without a rule and rules that can never matter are findings too.
 
     \b
     Examples:
@@ -92,7 +92,14 @@ def check(
     known = _arguments(entries) if entries is not None else None
     schemas = {name: one.schema for name, one in (entries or {}).items() if one.schema is not None}
     default = (read or _nothing()).default.effect
-    checked = check_files(files, tools=known, schemas=schemas, now=dt.datetime.now(dt.UTC), default=default)
+    checked = check_files(
+        files,
+        tools=known,
+        schemas=schemas,
+        now=dt.datetime.now(dt.UTC),
+        default=default,
+        others_permit=any(engine.permits for engine in (read or _nothing()).engines),
+    )
     findings += checked.findings
     found, tested = test_findings(named.tests, files)
     more, proved = proof_findings(named.proofs, files)

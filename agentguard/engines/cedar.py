@@ -8,11 +8,13 @@ Under `context` stand the parts of the request named in `include`.
 from __future__ import annotations
 
 import decimal
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agentguard.access import refuse_file
 from agentguard.call import ContextRequest
 from agentguard.decision import Effect
 from agentguard.engines.model import Settings, Silent, input_of
@@ -88,6 +90,8 @@ class CedarEngine(Settings):
             self._policies = cedarpy.PolicySet.from_str(text)
         except ValueError as error:
             raise ConfigurationError(f"engine `{name}`: {error}") from None
+        if not json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]:
+            raise ConfigurationError(f"engine `{name}`: `{policies}` holds no policy")
         checked = cedarpy.validate_policies(text, self._schema)
         if not checked.validation_passed:
             found = "; ".join(str(problem) for problem in list(checked.errors)[:5])
@@ -121,6 +125,7 @@ class _NoValue(Exception):
 
 
 def _read(source: str | Path, name: str) -> str:
+    refuse_file(source, f"engine `{name}`:")
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

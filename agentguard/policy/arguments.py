@@ -14,8 +14,9 @@ from agentguard.policy.presence import Path, Read, path_of, reads
 from agentguard.policy.rules import Rule
 from agentguard.policy.scalars import tool_matches
 from agentguard.policy.shapes import ANY, Kind, Shape, kind_of
+from agentguard.policy.truths import never_truths
 
-__all__ = ["Shapes", "argument_findings"]
+__all__ = ["Shapes", "argument_findings", "truth_findings"]
 
 Shapes = Mapping[str, Shape]
 """Known tools, and what their arguments look like."""
@@ -52,6 +53,28 @@ def argument_findings(
         if path == ("when",):
             yield from look.absent(at, program)
     yield from look.written()
+
+
+def truth_findings(policy: ParsedPolicy, parsed: ParsedRule, rule: Rule, tools: Shapes) -> Iterator[Finding]:
+    """The parts of a condition that have to be true or false and never are."""
+    if rule.condition is None or rule.text == "false":
+        return
+    mine = {
+        name: shape for name, shape in tools.items() if any(tool_matches(one, name) for one in rule.tools)
+    }
+    look = _Look(policy, parsed, rule, mine)
+    for node, what in never_truths(rule.condition.ast, look.shapes):
+        shown = rule.condition.source[node.start : node.end][:40]
+        message = f"`{shown}` is never true or false: it is {what}"
+        at = ("rules", parsed.index, "when")
+        yield look.finding("AG206", message, at, node.start, _meant(node), "warning")
+
+
+def _meant(node: ast.Node) -> str:
+    """What to write instead, where that is plain."""
+    if isinstance(node, ast.Literal) and str(node.value).strip() in ("true", "false"):
+        return f"write `{str(node.value).strip()}` without quotes"
+    return "compare it with something"
 
 
 def _programs(rule: Rule) -> Iterator[tuple[tuple[str | int, ...], cel.Program]]:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentguard.access import refuse_file
 from agentguard.canonical import digest, encode, loads
 from agentguard.errors import ArgumentsError, ConfigurationError, PolicyError
 from agentguard.policy.default import Default
@@ -118,8 +119,10 @@ def trusted_keys(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The public keys in a file: one JWK, or a JWK set (`{"keys": [...]}`).
 
     Raises:
-        ConfigurationError: it cannot be read, holds no Ed25519 key, or a private one.
+        ConfigurationError: anybody may change it, it cannot be read, or it holds no Ed25519 key or a
+                private one.
     """
+    refuse_file(path, "the keys in")
     try:
         with Path(path).open("rb") as file:
             data = loads(file.read(1024 * 1024).decode(), what=f"`{path}`")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agentguard.decision import Effect
-from agentguard.policy.arguments import argument_findings
+from agentguard.policy.arguments import argument_findings, truth_findings
 from agentguard.policy.files import Files
 from agentguard.policy.findings import Finding, closest, suggestion
 from agentguard.policy.parse import ParsedPolicy, ParsedRule
@@ -89,10 +89,16 @@ def check_files(
     schemas: ToolSchemas | None = None,
     now: dt.datetime | None = None,
     default: Effect = Effect.DENY,
+    others_permit: bool = False,
 ) -> Checked:
-    """The same for files as `read_files` returns them, with what was wrong in reading them."""
+    """The same for files as `read_files` returns them, with what was wrong in reading them.
+
+    `others_permit` says that what no rule permits may be permitted elsewhere, by another engine.
+    """
     prepared = prepare(files.sources)
     more = check_prepared(prepared, tools=tools, schemas=schemas, now=now, default=default)
+    if others_permit:
+        more = [one for one in more if one.code != "AG220"]
     found = [*files.findings, *prepared.findings, *more]
     if not found and not prepared.policies:
         found.append(_NOTHING_NAMED)
@@ -150,6 +156,7 @@ def check_prepared(
     for rule in prepared.rules:
         policy, parsed = at[rule.name]
         found += argument_findings(policy, parsed, rule, shapes)
+        found += truth_findings(policy, parsed, rule, shapes)
         found += _near_fields(policy, parsed, rule)
         found += _unattended(policy, parsed, rule)
         if now is not None:

@@ -316,6 +316,6 @@ def approval_problems(approval: ApprovalDocument) -> Iterator[Problem]:
         elif stage.quorum > len(people) and not any(name.startswith("group:") for name in people):
             yield Problem(
                 "AG111",
-                f"{len(people)} reviewers can never reach a quorum of {stage.quorum}",
+                f"a quorum of {stage.quorum} can never be reached by {len(people)}",
                 (*at, "quorum"),
             )

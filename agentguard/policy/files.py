@@ -163,7 +163,7 @@ def _walk(root: Path, findings: list[Finding], wanted: Kind, hidden: list[str]) 
 def _misnamed(path: Path) -> Iterator[Finding]:
     """A policy under the name of another kind."""
     kind = "tests" if is_test(path) else "proofs"
-    message = f"a policy in a file that is named as one of {kind} is not loaded"
+    message = f"this policy is not loaded: by its name the file holds {kind}"
     source = _file(path, [])
     if source is None and _begins_policy(path):  # what is wrong with it is said where it is read
         yield Finding(code="AG013", file=str(path), message=message, hint=_RENAME)

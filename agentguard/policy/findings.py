@@ -87,6 +87,9 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "AG204": "The expression calls a function that does not exist or with the wrong number of arguments.",
     "AG205": "A constant argument of a function can never work: a time window, network, pattern or folder "
     "that does not exist or is not written as the function needs it.",
+    "AG206": "A condition, and each clause of `&&`, `||`, `!` and `?:`, has to be true or false. This part "
+    "is something else on every call, which is an error: an allow rule then never permits, any other rule "
+    "fires.",
     "AG210": "The pattern matches no registered tool, so the rule can never fire. A misspelt tool name is "
     "a rule that is missing.",
     "AG211": "None of the rule's tools has this argument. Reading a missing argument is an error on every "

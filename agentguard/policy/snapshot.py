@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agentguard.access import check_access
 from agentguard.call import ContextRequest
 from agentguard.canonical import digest, encode
 from agentguard.decision import Decision
@@ -94,8 +95,8 @@ class Snapshot:
         Of a folder, `*_test.yaml`, `*_proofs.yaml` and names that begin with a dot are left out.
 
         Raises:
-            PolicyError: a path does not exist, nothing was found, something is wrong in a file, a file that is
-                left out for its name holds a policy, or anybody may change a file; it carries every finding of
+            PolicyError: a path does not exist, nothing was found, something is wrong in a file, anybody may
+                change it, or one that is left out for its name holds a policy; it carries every finding of
                 every file.
         """
         with collector_paused():
@@ -112,8 +113,6 @@ class Snapshot:
 
     @classmethod
     def _load(cls, paths: PolicyPaths, default: Default, register: Register | None) -> Snapshot:
-        from agentguard.access import check_access
-
         listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         files = read_files(listed)
         prepared = prepare(files.sources)

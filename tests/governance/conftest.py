@@ -9,9 +9,10 @@ import pytest
 
 from agentguard.store import Store, open_store
 from tests.governance.support import Office
+from tests.postgres.server import drop, fresh_url
 from tests.store.support import FakeClock
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", "postgres")
 
 
 @pytest.fixture
@@ -20,12 +21,18 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     """A new store of the kind whose turn it is."""
-    url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/store.db"}[request.param]
+    if request.param == "postgres":
+        monkeypatch.setenv("AGENTGUARD_LEDGER_KEY", "11" * 32)  # there is no file beside it
+    url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/store.db"}.get(request.param) or fresh_url()
     found = open_store(url, clock=clock)
     yield found
     found.close()
+    if request.param == "postgres":
+        drop(url)
 
 
 @pytest.fixture

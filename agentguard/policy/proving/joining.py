@@ -5,17 +5,16 @@ The register of exceptions and grants is empty, other decision points say nothin
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agentguard.decision import Effect
 from agentguard.policy.default import Default
 from agentguard.policy.proving.inputs import Inputs
 from agentguard.policy.proving.solver import Truth, both, choose, either, free, negated
 from agentguard.policy.proving.translating import Translator
-from agentguard.policy.proving.values import Alternative, Value, constant
 from agentguard.policy.proving.worlds import World
+from agentguard.policy.proving.writing import Writer, changing, constructs_of, refusing, written_by
 from agentguard.policy.rules import Rule
 
 __all__ = ["Decided", "Fired", "Joiner", "Met", "signature"]
@@ -45,7 +44,7 @@ class Fired:
 
     rule: Rule
     true: Truth
-    joins: Truth
+    writes: Truth
     permits: Truth
     denies: Truth
     asks: Truth
@@ -87,46 +86,60 @@ class Joiner:
         first = self._pass(listed, default, self.plain)
         denied, asks = first.denied, first.asks
         if any(rule.sets for rule in listed):
-            again = both(first.writing, negated(first.denied))
+            writers = self._writers(first, self.plain)
+            refused = refusing(writers, self.plain)
+            again = both(first.writing, negated(first.denied), negated(refused))
             second = self._second(listed, default, first)
-            # Values that cannot be written, or not both, are a denial; which they are is not modelled.
-            refused = both(first.writing, free(f"refused {second[0]}"))
-            denied = either(denied, refused, both(again, second[1].denied))
-            asks = either(asks, both(again, second[1].asks))
+            denied = either(denied, refused, both(again, second.denied))
+            asks = either(asks, both(again, second.asks))
+            self._meet_writes(listed)
         return Decided(both(negated(denied), negated(asks)), both(negated(denied), asks), denied)
 
-    def _second(self, rules: list[Rule], default: Default, first: _Pass) -> tuple[int, _Pass]:
+    def _second(self, rules: list[Rule], default: Default, first: _Pass) -> _Pass:
         """The pass over what the constraints wrote; sets with the same constraints write the same."""
-        writers = [one for one in first.fired if one.rule.sets]
-        name = frozenset(signature(one.rule) for one in writers)
-        number = self.inputs.possible.number(("world", name))
+        writing = [one for one in first.fired if one.rule.sets]
+        name = frozenset(signature(one.rule) for one in writing)
         translator = self._worlds.get(name)
         if translator is None:
-            translator = self._worlds[name] = Translator(self.inputs, self._world(name, writers))
+            world = self._world(name, self._writers(first, self.plain, ordered=True))
+            translator = self._worlds[name] = Translator(self.inputs, world)
         found = self._pass(rules, default, translator)
-        found.denied = either(found.denied, both(found.writing, free(f"once more {number}")))
-        return number, found
+        found.denied = either(found.denied, changing(self._writers(found, translator), translator))
+        return found
 
-    def _world(self, name: Hashable, writers: list[Fired]) -> World:
+    def _writers(self, found: _Pass, translator: Translator, *, ordered: bool = False) -> list[Writer]:
+        """What the constraints of a pass want; in an order that two sets with the same ones share."""
+        fired = [one for one in found.fired if one.rule.sets]
+        if ordered:
+            fired.sort(key=lambda one: repr(signature(one.rule)))
+        listed: list[Writer] = []
+        for one in fired:
+            translator.met = {}
+            listed.append(written_by(one.rule, one.writes, translator))
+            self._meet(one.rule, tuple(translator.met))
+        return listed
+
+    def _world(self, name: Hashable, writers: Sequence[Writer]) -> World:
         world = World(("written", name))
-        for one in sorted(writers, key=lambda one: repr(signature(one.rule))):
-            for assignment in one.rule.sets:
-                path = ("args", *assignment.steps)
-                others = world.written.setdefault(path, [])
-                guard = both(one.joins, negated(either(*[other for other, _ in others])))
-                others.append((guard, self._written(assignment.program, assignment.constant)))
+        for writer in writers:
+            for one in writer.written:
+                others = world.written.setdefault(("args", *one.assignment.steps), [])
+                guard = both(writer.writes, negated(either(*[other for other, _ in others])))
+                others.append((guard, one.value))
         return world
 
-    def _written(self, program: Any, value: object) -> Value:
-        """What a constraint writes; only results that are not known are left out of the model."""
-        if program is not None:
-            return self.plain.value(program.ast)
-        found = constant(value)
-        if found is not None:
-            return found
-        name = ("constant", repr(value))
-        self.inputs.possible.number(name, "a list or map that a constraint writes")
-        return Value(False, (Alternative(True, "any", name),))
+    def _meet_writes(self, rules: Iterable[Rule]) -> None:
+        """Note what of the assignments was left to unknowns."""
+        met = set(self.inputs.possible.constructs.values())
+        for rule in rules:
+            named = [text for one in rule.sets for text in constructs_of(one)]
+            self._meet(rule, tuple(text for text in named if text in met))
+
+    def _meet(self, rule: Rule, constructs: tuple[str, ...]) -> None:
+        """Note the constructs of a rule that are outside the model."""
+        if constructs:
+            before = self.met[rule.name].constructs if rule.name in self.met else ()
+            self.met[rule.name] = Met(rule.name, rule.at, tuple(dict.fromkeys([*before, *constructs])))
 
     # One pass
 
@@ -134,7 +147,7 @@ class Joiner:
         fired = [self.fired(rule, translator) for rule in rules]
         granted = either(*[one.permits for one in fired], *[one.asks for one in fired])
         denied = either(*[one.denies for one in fired], both(negated(granted), self._default(default)))
-        writing = either(*[both(one.joins, negated(one.denies)) for one in fired if one.rule.sets])
+        writing = either(*[one.writes for one in fired if one.rule.sets])
         return _Pass(denied, either(*[one.asks for one in fired]), writing, fired)
 
     def _default(self, default: Default) -> Truth:
@@ -149,8 +162,7 @@ class Joiner:
         found = self._fired.get(key)
         if found is None:
             verdict, constructs = translator.condition(rule.condition)
-            if constructs:
-                self.met.setdefault(rule.name, Met(rule.name, rule.at, constructs))
+            self._meet(rule, constructs)
             found = self._fired[key] = self._firing(rule, verdict.true, verdict.error, translator)
         return found
 
@@ -170,8 +182,9 @@ class Joiner:
         # A counter that cannot be named or taken from: an allow rule does not apply, any other denies.
         permits = both(joins, permitting, taken)
         fails = both(joins, negated(permitting), negated(taken), negated(denies))
-        joins = both(joins, either(negated(permitting), taken))
-        return Fired(rule, true, joins, permits, either(denies, fails), both(asks, taken))
+        constrains = choose(converted, later is Effect.CONSTRAIN, rule.effect is Effect.CONSTRAIN)
+        writes = both(joins, constrains, taken) if rule.sets else False
+        return Fired(rule, true, writes, permits, either(denies, fails), both(asks, taken))
 
     def _taken(self, rule: Rule, translator: Translator) -> Truth:
         """Whether what `reserve` says can be computed."""

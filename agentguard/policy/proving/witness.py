@@ -25,7 +25,7 @@ _STEP: Final = dt.timedelta(minutes=30)
 _STEPS: Final = 8 * 48
 _SUPPLIED: Final = ("history", "rates", "baseline")
 _VARIABLES: Final = ("args", "agent", "session", "facts", "context", "principal", "resource", "workload")
-_MARKS: Final = ("?", "!", "refused", "once more", "(")
+_MARKS: Final = ("?", "!", "(")
 
 
 def candidates(model: Any, inputs: Inputs) -> Iterator[ContextRequest]:
@@ -79,6 +79,10 @@ def mistaken(model: Any, inputs: Inputs, request: ContextRequest) -> frozenset[s
             case (str(text), (), None):
                 real = _real(text, bindings)
                 if all(_agrees(model, number, one, real) for one in names):
+                    continue
+            case ("refused" | "unequal" | "once more" | "engine", *_):
+                # Whether a `set` can be followed, or another decision point permits: not by a usual call.
+                if not value_in(model, free(f"?{number}=true")):
                     continue
             case _:
                 pass
