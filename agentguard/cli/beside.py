@@ -23,8 +23,10 @@ class Named:
 
 
 def named_in(paths: Iterable[str]) -> Named:
-    """A folder brings its policies, tests and proofs, a policy file the tests and proofs beside it, and one of
-    these the policies of its folder where nothing else is named."""
+    """A folder brings its policies, tests and proofs, a policy file the tests and proofs beside it.
+
+    A file of tests or proofs brings the policies of its folder where nothing else is named.
+    """
     from agentguard.policy.files import is_proofs, is_test
 
     policies: list[str] = []

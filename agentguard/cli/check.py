@@ -132,11 +132,11 @@ def _tools(
 
 def _directory(config: Config | None, extra: list[str]) -> list[Finding]:
     """What is wrong with the directory of reviewers."""
-    import re
+    import dataclasses
 
     from agentguard.access import check_access, near
     from agentguard.policy import Finding
-    from agentguard.stepup.directory import load
+    from agentguard.stepup.directory import check_document, read_document
 
     if config is None or config.directory is None:
         return []
@@ -144,13 +144,13 @@ def _directory(config: Config | None, extra: list[str]) -> list[Finding]:
     extra.append(path)
     findings = check_access([path])
     try:
-        load(Path(path))
+        document, found = read_document(Path(path))
+        findings += [dataclasses.replace(one, code="AG303") for one in found]
+        if document is not None:
+            check_document(document, path)
     except ConfigurationError as error:
-        text = str(error).removeprefix(f"`{path}` ")
-        at = re.match(re.escape(path) + r":(?:(\d+):(\d+):)? ?", text)
-        line, col = (int(at[1]), int(at[2])) if at and at[1] else (0, 0)
-        message = text[at.end() :] if at else text
-        findings.append(Finding(code="AG303", file=path, line=line, col=col, message=message))
+        message = str(error).removeprefix(f"`{path}` ").removeprefix(f"{path}: ")
+        findings.append(Finding(code="AG303", file=path, message=message))
     return findings
 
 

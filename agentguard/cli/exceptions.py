@@ -97,12 +97,17 @@ def approve(
     Exit codes: 0 in force, 1 refused or not confirmed, 2 usage or configuration.
     """
     from agentguard.cli.exception_text import screen
+    from agentguard.governance.exception_record import ExceptionState
 
     with open_desk(ctx, config, store, directory, tenant) as (desk, found):
         swept(desk)  # whom the ledger saw as an owner cannot approve
         one, now = _told(desk, find_record(desk, "exception", id)), desk.store.now()
         screen(one, now)
         told = one.told
+        if told.state is ExceptionState.ACTIVE and told.pending is None and now < told.read.expires:
+            until = told.content["expires"][:16]
+            say(f"It was in force already: exception {told.record.id}, until {until}Z.")
+            return
         content = told.pending if told.pending is not None else told.content
         check_rules(found, desk, content, now)
         confirm("Approve exactly this exception?", yes)

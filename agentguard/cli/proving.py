@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 from typer.core import TyperGroup
 
-from agentguard.cli.replay import time_of
+from agentguard.cli.proving_setting import Setting
 from agentguard.cli.terminal import fail, print_json
 from agentguard.cli.workspace import ConfigOption, JsonOption, configuration, snapshot_of
 
 if TYPE_CHECKING:
     from agentguard.policy import Snapshot
-    from agentguard.policy.proving import Answer, Bounds, Comparison
+    from agentguard.policy.proving import Answer, Comparison
 
 __all__ = ["app"]
 
@@ -93,12 +93,14 @@ def files(
     from agentguard.policy.proving.suite import prove
 
     required()
-    claims, snapshot = _claims(ctx, config, list(paths or ()), policy)
-    answers = list(prove(claims, snapshot, _bounds(None, None, timeout_s)))
+    setting = _setting(ctx, config)
+    claims, snapshot = _claims(setting, list(paths or ()), policy)
+    answers = list(prove(claims, snapshot, setting.bounds(None, None, timeout_s)))
     if as_json:
-        print_json({"proofs": [{**one.to_json(), **as_data(one.answer)} for one in answers]})
+        proofs = [{**one.to_json(), **as_data(one.answer)} for one in answers]
+        print_json({"warnings": list(setting.warnings), "proofs": proofs})
     else:
-        show_all(answers)
+        show_all(answers, setting.warnings)
     held = {one.holds for one in answers}
     raise typer.Exit(_EXIT["refuted" if "refuted" in held else "unknown" if "unknown" in held else "proved"])
 
@@ -135,8 +137,10 @@ def never(
     """
     from agentguard.policy.proving import never as ask
 
-    snapshot = _snapshot(ctx, config, policy)
-    answer = ask(snapshot, outcome, tool=tool, when=when, bounds=_bounds(at, since, timeout_s))
+    setting = _setting(ctx, config)
+    snapshot = snapshot_of(setting.config, policy or ())
+    bounds = setting.bounds(at, since, timeout_s)
+    answer = setting.told(ask(snapshot, outcome, tool=setting.known(tool), when=when, bounds=bounds))
     _finish(answer, _EXIT[answer.found], as_json)
 
 
@@ -163,8 +167,9 @@ def reachable(
     """
     from agentguard.policy.proving import reachable as ask
 
-    snapshot = _snapshot(ctx, config, policy)
-    answer = ask(snapshot, rule, when=when, bounds=_bounds(at, since, timeout_s))
+    setting = _setting(ctx, config)
+    snapshot = snapshot_of(setting.config, policy or ())
+    answer = setting.told(ask(snapshot, rule, when=when, bounds=setting.bounds(at, since, timeout_s)))
     _finish(answer, {"proved": 1, "refuted": 0, "unknown": 3}[answer.found], as_json, reached=True)
 
 
@@ -196,8 +201,10 @@ def compare(
     """
     from agentguard.policy.proving import compare as ask
 
-    today, new = _snapshot(ctx, config, policy), _snapshot(ctx, config, candidate)
-    _finish_comparison(ask(today, new, tool=tool, bounds=_bounds(at, since, timeout_s)), as_json)
+    setting = _setting(ctx, config)
+    today, new = snapshot_of(setting.config, policy or ()), snapshot_of(setting.config, candidate)
+    bounds = setting.bounds(at, since, timeout_s)
+    _finish_comparison(setting.told(ask(today, new, tool=setting.known(tool), bounds=bounds)), as_json)
 
 
 def _finish(answer: Answer, code: int, as_json: bool, *, reached: bool = False) -> None:
@@ -220,31 +227,18 @@ def _finish_comparison(found: Comparison, as_json: bool) -> None:
     raise typer.Exit(1 if found.wider.differs else 3 if found.relation == "unknown" else 0)
 
 
-def _bounds(at: str | None, since: str | None, timeout_s: float) -> Bounds:
-    import datetime as dt
-
-    from agentguard.policy.proving import Bounds
-
-    if at is not None and since is not None:
-        fail("name `--at` or `--since`, and not both")
-    begin = time_of(since, "--since") or dt.datetime.now(dt.UTC).replace(microsecond=0)
-    return Bounds(begin=begin, at=time_of(at, "--at"), timeout_s=timeout_s)
+def _setting(ctx: typer.Context, config: Path | None) -> Setting:
+    return Setting(configuration(ctx, config))
 
 
-def _snapshot(ctx: typer.Context, config: Path | None, paths: Sequence[Path] | None) -> Snapshot:
-    return snapshot_of(configuration(ctx, config), paths or ())
-
-
-def _claims(
-    ctx: typer.Context, config: Path | None, paths: list[Path], policy: list[Path] | None
-) -> tuple[Any, Snapshot]:
+def _claims(setting: Setting, paths: list[Path], policy: list[Path] | None) -> tuple[Any, Snapshot]:
     """The files of proofs that are named, and the policies that they are about."""
     from agentguard.access import near
     from agentguard.policy import read_files, render_text
     from agentguard.policy.files import is_proofs
     from agentguard.policy.proving.suite import load_proofs
 
-    found = configuration(ctx, config)
+    found = setting.config
     named = paths or [Path(near(path)) for path in found.policies]
     proofs = [path for path in named if path.is_dir() or is_proofs(path)]
     # A policy file brings the proofs beside it.
@@ -253,7 +247,7 @@ def _claims(
     snapshot = snapshot_of(found, policy or policies or list(dict.fromkeys(path.parent for path in named)))
     files = read_files(proofs, kind="proofs")
     _guarded(files.names)
-    loaded, findings = load_proofs(files, snapshot)
+    loaded, findings = load_proofs(files, snapshot, setting.tools)
     if findings:
         text = render_text(findings, files=files.count, rules=0, loaded=False).rstrip()
         fail(f"the proofs were refused:\n{text}")

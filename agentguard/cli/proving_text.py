@@ -51,14 +51,16 @@ def show(answer: Answer, *, reached: bool = False) -> None:
     _answer(out, answer, _word(answer, reached), title, reached)
 
 
-def show_all(answers: Sequence[Proved]) -> None:
+def show_all(answers: Sequence[Proved], warnings: Sequence[str] = ()) -> None:
     """Print the answers to a file's claims, and a line of counts."""
     out = _console()
+    _warned(out, warnings)
     for one in answers:
         reached = one.proof.document.reachable is not None
         title = f"{one.proof.document.name}  {one.proof.at}"
         if one.holds == "proved":
             _line(out, "PROVED", title)
+            _warned(out, one.answer.warnings)
         else:
             _answer(out, one.answer, one.holds.upper(), title, reached)
     counts = [
@@ -76,6 +78,7 @@ def show_comparison(found: Comparison) -> None:
     if word == "unknown" and found.wider.differs:
         told = "some calls get further than today; whether others get less far is not settled"
     _line(out, word.upper(), f"the candidate is {word}: {told}" if word != "unknown" else told)
+    _warned(out, found.warnings)
     _rows(
         out, [("tools", _listed(found.tools), ""), ("holds", f"where {'; '.join(found.assumptions)}", "dim")]
     )
@@ -100,6 +103,7 @@ def _word(answer: Answer, reached: bool) -> str:
 
 def _answer(out: Console, answer: Answer, word: str, title: str, reached: bool) -> None:
     _line(out, word, title)
+    _warned(out, answer.warnings)
     _rows(out, [("tools", _listed(answer.tools), "")])
     if answer.counterexample is not None:
         want = None if reached else _wanted(answer.counterexample)
@@ -146,6 +150,10 @@ def _unknown(out: Console, found: Iterable[Unknown]) -> None:
         for met in one.met:
             at = f"  {met.at}" if met.at else ""
             _rows(out, [("outside", visible(f"{met.rule}{at}: {', '.join(met.constructs)}"), "yellow")])
+
+
+def _warned(out: Console, warnings: Iterable[str]) -> None:
+    _rows(out, [("warning", visible(one), "yellow") for one in warnings])
 
 
 def _listed(names: Sequence[str]) -> str:

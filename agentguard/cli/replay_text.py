@@ -191,7 +191,10 @@ def missing(report: Report) -> Iterator[str]:
     if report.own:
         yield f"{report.own:,} calls were refused by the guard itself, whatever the policies say."
     if report.damages:
-        yield f"DAMAGED: {report.damages:,} records do not read back; run `agentguard ledger verify`:"
+        counted = "1 record does" if report.damages == 1 else f"{report.damages:,} records do"
+        lines = all(name.startswith("line ") for name, _ in report.damaged)
+        todo = "export the file again" if lines else "run `agentguard ledger verify`"
+        yield f"DAMAGED: {counted} not read back; {todo}:"
         for name, what in report.damaged:
             yield f"  {name}: {what}"
     for entry in report.unused:

@@ -22,12 +22,15 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentguard.errors import ConfigurationError
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL, fold
+
+if TYPE_CHECKING:
+    from agentguard.policy.findings import Finding
 
 __all__ = ["Directory", "FileDirectory", "Person", "PublicKey", "StaticDirectory", "open_directory"]
 
@@ -197,7 +200,23 @@ def load(path: Path) -> Document:
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong; the message names file and place.
     """
-    from agentguard.policy.reader import read  # here: it brings the whole policy language with it
+    document, findings = read_document(path)
+    for one in findings:
+        raise ConfigurationError(f"{one.at}: {one.message}" + (f"; {one.hint}" if one.hint else ""))
+    assert document is not None  # INVARIANT: there is a finding otherwise
+    check_document(document, str(path))
+    return document
+
+
+def read_document(path: Path) -> tuple[Document | None, list[Finding]]:
+    """The file's document as it stands there, or everything that is wrong with its shape.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    # Here: they bring the whole policy language with them.
+    from agentguard.policy.reader import read
+    from agentguard.policy.testing.shape import validated
 
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -207,11 +226,11 @@ def load(path: Path) -> Document:
         raise ConfigurationError(f"`{path}` cannot be read: {error.strerror}") from error
     source, findings = read(content, str(path))
     if source is None:
-        found = findings[0]
-        raise ConfigurationError(f"{found.file}:{found.line}:{found.col}: {found.message}")
-    document = _document({} if source.data is None else source.data, str(path))
-    check_document(document, str(path))
-    return document
+        return None, findings
+    if source.data is not None and not isinstance(source.data, Mapping):
+        message = "a directory is a mapping; it begins with `people:`"
+        return None, [source.finding("AG103", message)]
+    return validated(Document, source, source.data or {}, (), "the directory")
 
 
 def check_document(document: Document, where: str) -> None:

@@ -73,9 +73,62 @@ def test_the_configuration_tool_facts_and_directory_are_checked_too(work: Path) 
         "\n   3 | tools: tools.yaml\n>  4 | recrod: before\n     | ^^^^^^ ", "; "
     )
     assert "tools.yaml:1:7: AG102 unknown key `write` in `pay`" in first
-    assert "directory.yaml: AG303 `people`" in first
+    assert "directory.yaml:1:1: AG303 `people` must be a mapping in the directory" in first
     assert "policies/pay.yaml:2:9: AG210 tool `pay` is not registered" in first
     assert first.endswith("Found 4 errors in 4 files (2 rules read). Nothing was loaded.\n")
+
+
+def test_every_mistake_of_a_directory_has_its_place_and_a_suggestion(work: Path) -> None:
+    folder(work, directory_yaml="people:\n  ana: {alias: [a]}\n  ben: {grups: [x]}\n")
+    found = run("check", code=1).stdout
+    assert "directory.yaml:2:9: AG303 unknown key `alias`" in found
+    assert "did you mean `aliases`?" in found
+    assert "directory.yaml:3:9: AG303 unknown key `grups`" in found
+    assert "did you mean `groups`?" in found
+
+
+@pytest.mark.parametrize("kind", ["tests", "proofs"])
+def test_a_policy_that_is_named_as_tests_or_proofs_is_an_error(work: Path, kind: str) -> None:
+    """It would not be in force, whatever it denies."""
+    name = {"tests": "no_test.yaml", "proofs": "no_proofs.yaml"}[kind]
+    folder(work)
+    (work / "policies" / name).write_text(POLICY.replace("policy: ", "policy: not-"))
+    (work / "policies" / name).chmod(0o644)
+    found = run("check", code=1).stdout
+    assert f"policies/{name}:1:1: AG013 this policy is not loaded: by its name the file holds {kind}" in found
+    assert "rename the file" in found
+    assert "Found 1 error " in found
+
+
+def test_a_hidden_file_is_a_warning(work: Path) -> None:
+    """It is left out of the folder, which an operator has to see."""
+    folder(work)
+    (work / "policies" / ".more.yaml").write_text(POLICY)
+    found = run("check", code=1).stdout
+    assert "policies/.more.yaml: AG014 warning: a hidden file is not loaded" in found
+
+
+@pytest.mark.parametrize("where", ["policies", "policies/pay.yaml", "policies/pay_proofs.yaml"])
+def test_proofs_are_checked_for_their_shape(work: Path, where: str) -> None:
+    """By their folder, with the policy that they lie beside, or by name."""
+    folder(work)
+    text = "proofs:\n  - {name: a, nevr: runs}\n  - {name: b, reachable: pay/none}\n"
+    (work / "policies" / "pay_proofs.yaml").write_text(text)
+    (work / "policies" / "pay_proofs.yaml").chmod(0o644)
+    found = run("check", where, code=1).stdout
+    assert "policies/pay_proofs.yaml:2:15: AG102 unknown key `nevr`" in found
+    (work / "policies" / "pay_proofs.yaml").write_text(text.replace("nevr", "never"))
+    assert "AG403 `pay/none` is no rule" in run("check", where, code=1).stdout
+
+
+@pytest.mark.parametrize("permits", [True, False])
+def test_what_another_engine_permits_counts_as_permitted(work: Path, permits: bool) -> None:
+    """No rule has to permit anything then."""
+    url = "http://127.0.0.1:8181/v1/data/a"
+    engine = f"engines:\n  - {{kind: opa, url: '{url}', permits: {str(permits).lower()}}}\n"
+    only = "policy: p\ntools: ['*']\nrules:\n  - {id: no, effect: deny, when: args.x == 1}\n"
+    folder(work, agentguard_yaml=f"policies: policies/\n{engine}", policies__pay_yaml=only)
+    assert ("AG220" in run("check", code=None).stdout) is not permits
 
 
 def test_a_directory_that_is_missing_or_no_yaml_has_its_place(work: Path) -> None:

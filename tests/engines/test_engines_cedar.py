@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,25 @@ def test_what_does_not_fit_the_schema_is_refused_at_load_T48(
     (tmp_path / "p.cedar").write_text(policies or POLICIES.read_text())
     (tmp_path / "s.cedarschema").write_text(schema or SCHEMA.read_text())
     with pytest.raises(ConfigurationError, match=match):
+        CedarEngine(tmp_path / "p.cedar", schema=tmp_path / "s.cedarschema")
+
+
+@pytest.mark.parametrize("text", ["", "// later\n"])
+def test_a_file_without_a_policy_is_refused(tmp_path: Path, text: str) -> None:
+    """It decides nothing, and looks like one that does."""
+    (tmp_path / "p.cedar").write_text(text)
+    with pytest.raises(ConfigurationError, match="holds no policy"):
+        CedarEngine(tmp_path / "p.cedar", schema=HERE / "payments.cedarschema")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("loose", ["p.cedar", "s.cedarschema"])
+def test_files_that_anybody_may_change_are_refused_T47(tmp_path: Path, loose: str) -> None:
+    """Policies as well as their schema."""
+    for name, source in {"p.cedar": "payments.cedar", "s.cedarschema": "payments.cedarschema"}.items():
+        (tmp_path / name).write_bytes((HERE / source).read_bytes())
+    (tmp_path / loose).chmod(0o666)
+    with pytest.raises(ConfigurationError, match=f"{loose}`: AG301 anybody may change this file"):
         CedarEngine(tmp_path / "p.cedar", schema=tmp_path / "s.cedarschema")
 
 

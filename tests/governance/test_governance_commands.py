@@ -99,6 +99,7 @@ def test_an_exception_from_request_to_revocation(place: Path) -> None:
     shown = run("exceptions", "approve", id[3:7].lower(), "--as", "ana", "--yes").stdout
     for text in ("pay/night", "redacts $.iban", "year end", "large sums", "asked by ben", "In force"):
         assert text in shown
+    assert "It was in force already" in run("exceptions", "approve", id, "--as", "ana", "--yes").stdout
     assert pay(6000) == {"iban": "[redacted by policy]"}
     (one,) = listed("exceptions", "list")
     assert (one["state"], one["uses"]) == ("active", 1)

@@ -210,7 +210,7 @@ def test_a_server_that_fails_changes_nothing_T40_T60(
 def test_nothing_is_unchanged_that_was_never_seen_T40(server: Server) -> None:
     """A server that says so to the first question has no bundle."""
     server.answer = lambda asked: asked.reply(b"", 304)
-    with pytest.raises(Unreachable, match="HTTP 304"):
+    with pytest.raises(Unreachable, match="HTTP 304, unchanged, and was not asked"):
         remote(server.url).fetch()
 
 
@@ -291,6 +291,13 @@ def slow_body(asked: Asked) -> None:
     asked.drip(b"x" * 100_000)
 
 
+def slow_body_of_unknown_length(asked: Asked) -> None:
+    asked.send_response(200)
+    asked.end_headers()
+    asked.wfile.write(b"x")
+    silent(asked)
+
+
 def slow_headers(asked: Asked) -> None:
     asked.drip(b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: y\r\n" % n for n in range(10_000)))
 
@@ -299,13 +306,20 @@ def silent(asked: Asked) -> None:
     asked.server.done.wait(60)
 
 
-@pytest.mark.parametrize("answer", [slow_body, slow_headers, silent])
+@pytest.mark.parametrize("answer", [slow_body, slow_body_of_unknown_length, slow_headers, silent])
 def test_a_slow_drip_ends_with_the_time_for_the_whole_fetch_T60(server: Server, answer: Any) -> None:
     """A byte now and then keeps a connection alive, and not the fetch; in the body and before it."""
     server.answer = answer
     with pytest.raises(Unreachable, match=r"no answer within|too slowly"):
         remote(server.url, timeout_s=0.5).fetch()
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["https://exa mple.com/p", "https://example.com/\x7f", "https://a|b/p"])
+def test_what_cannot_stand_in_a_url_is_refused_at_once(url: str) -> None:
+    """And not when it is asked for."""
+    with pytest.raises(ConfigurationError, match="is not an http or https URL"):
+        remote(url)
 
 
 def test_a_handshake_that_never_ends_is_ended_T60() -> None:

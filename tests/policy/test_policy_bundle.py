@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,16 @@ def test_a_watched_bundle_is_replaced_by_a_newer_one_only_T40_T47(tmp_path: Path
         assert versions == [2, 2, 2, 3, 4]
         types = [event.type for event in guard.store.events("default")]
         assert types == ["policy.loaded", *["policy.refused"] * 3, *["policy.loaded"] * 2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_keys_that_anybody_may_change_are_not_trusted_T47(tmp_path: Path) -> None:
+    """Whoever changes them says who may sign."""
+    path = tmp_path / "trust.jwk"
+    path.write_text(json.dumps(KEYS.public), encoding="utf-8")
+    path.chmod(0o646)
+    with pytest.raises(ConfigurationError, match="AG301 anybody may change this file"):
+        trusted_keys(path)
 
 
 def test_trusted_keys_are_public_ones(tmp_path: Path) -> None:

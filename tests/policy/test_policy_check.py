@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -550,6 +551,61 @@ def test_a_path_that_does_not_exist_is_an_error_and_never_text(tmp_path: Path) -
     assert load_codes(tmp_path) == ["AG012"]
     (tmp_path / "a.yaml").write_text("policy: p\ntools: [x]\nrules: []\n", encoding="utf-8")
     assert load_codes(tmp_path) == ["AG012"]
+
+
+@pytest.mark.parametrize("name", ["b_test.yaml", "b_proofs.yml", "sub/B_PROOFS.YAML"])
+@pytest.mark.parametrize(
+    "text", [GOOD, "{{'policy': {name}, tools: [x], rules: []}}", "policy: {name}\n\tx: [\n"]
+)
+def test_a_policy_under_the_name_of_another_kind_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    """What is left out for its name must not be what somebody relies on; also where it is no YAML."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.yaml").write_text(GOOD.format(name="a"), encoding="utf-8")
+    (tmp_path / name).write_text("cases: []\n", encoding="utf-8")
+    assert len(Snapshot.load(tmp_path).rules) > 0
+    (tmp_path / name).write_text(text.format(name="b"), encoding="utf-8")
+    assert load_codes(tmp_path) == ["AG013"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("loose", ["a.yaml", "."])
+def test_files_that_anybody_may_change_are_refused_T47(tmp_path: Path, loose: str) -> None:
+    """Whoever loads them; a folder as well as a file."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(GOOD.format(name="a"), encoding="utf-8")
+    (folder / loose).chmod((folder / loose).stat().st_mode | 0o002)
+    assert set(load_codes(folder)) == {"AG301"}
+    assert set(load_codes(folder / "a.yaml")) == {"AG301"}
+
+
+NO_TRUTHS = [
+    ('"true"', '"true"', "text"),
+    ("has(args.x) && 1", "1", "a number"),
+    ("!(has(args.x) || [])", "[]", "a list"),
+    ("has(args.x) ? {} : true", "{}", "a mapping"),
+    ("size(args.x) || true", "size(args.x)", "a number"),
+    ("args", "args", "a mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "part", "what"), NO_TRUTHS)
+def test_a_part_that_is_never_true_or_false_is_said(text: str, part: str, what: str) -> None:
+    """Whatever the tools are."""
+    found = check(f"policy: p\ntools: [x]\nrules:\n  - {{id: a, effect: allow, when: {json.dumps(text)}}}\n")
+    (one,) = [one for one in found if one.code == "AG206"]
+    assert one.message == f"`{part}` is never true or false: it is {what}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("integer", True), ("string", True), ("boolean", False), (None, False)]
+)
+def test_an_argument_as_a_condition_has_to_be_a_truth_value(kind: str | None, told: bool) -> None:
+    """By the schema of every tool of the rule."""
+    text = "policy: p\ntools: [x]\nrules:\n  - {id: a, effect: allow, when: args.n}\n"
+    schema = {"type": "object", "properties": {"n": {"type": kind} if kind else {}}, "required": ["n"]}
+    found = check(text, tools={"x": ["n"]}, schemas={"x": schema})
+    assert ("AG206" in [one.code for one in found]) is told
 
 
 def test_one_bad_file_refuses_the_whole_set(tmp_path: Path) -> None:

@@ -315,3 +315,43 @@ def test_lines_fit_the_terminal(policies: Path, columns: str) -> None:
     assert all(
         len(line.rstrip()) <= int(columns) for line in text.splitlines() if not line.startswith("    ")
     )
+
+
+TOOLS = "payments.transfer: {}\nfiles.read: {}\n"
+
+
+def test_a_tool_that_tool_facts_do_not_know_is_an_error(policies: Path, work: Path) -> None:
+    """On the command line and in a claim, with the name that was meant."""
+    written(work, agentguard="policies: policies/\ntools: tools.yaml\n", tools=TOOLS)
+    result = run("prove", "never", "runs", "--tool", "paymnts.transfer", code=2)
+    assert "did you mean `payments.transfer`?" in result.stderr
+    written(policies, payments_proofs="proofs:\n  - {name: x, never: runs, tool: paymnts.transfer}\n")
+    result = run("prove", code=2)
+    assert "did you mean `payments.transfer`?" in result.stderr
+    assert "payments_proofs.yaml:2" in result.stderr
+
+
+def test_a_tool_that_no_rule_concerns_is_a_warning(policies: Path) -> None:
+    """Only the default decides about it; that is said."""
+    base = ("prove", "never", "runs", "--policy", policies, "--tool", "paymnts.transfer")
+    assert "warning  no rule names `paymnts.transfer`" in run(*base).stdout
+    assert "no rule names" in json.loads(run(*base, "--json").stdout)["warnings"][0]
+
+
+def test_a_premise_that_no_call_fulfils_is_exit_3(policies: Path) -> None:
+    """Never a silent success."""
+    text = run(
+        "prove", "never", "--policy", policies, "--when", 'args.x == "5" && args.x == 5', code=3
+    ).stdout
+    assert "vacuous: no call fulfils the condition" in " ".join(text.split())
+
+
+def test_what_the_configuration_contradicts_is_said(policies: Path, work: Path) -> None:
+    """An engine that permits makes it unknown; a bundle that runs is a warning."""
+    engine = "{kind: opa, name: eng, url: 'http://127.0.0.1:1', permits: true}"
+    written(work, agentguard=f"policies: policies/\nengines: [{engine}]\n")
+    assert "engine/eng" in run("prove", "never", "runs", "--when", "args.amount > 10000", code=3).stdout
+    written(work, agentguard="policies: policies/\nbundle: a.bundle\ntrust: a.jwk\n")
+    asked = ("prove", "never", "runs", "--when", "args.amount > 10000")
+    assert "warning  `bundle:" in run(*asked).stdout
+    assert "bundle" in json.loads(run(*asked, "--json").stdout)["warnings"][0]

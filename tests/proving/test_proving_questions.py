@@ -17,7 +17,17 @@ from agentguard.errors import ConfigurationError
 from agentguard.policy import Default, Snapshot
 from agentguard.policy.evaluation import truth
 from agentguard.policy.functions import bindings_for
-from agentguard.policy.proving import Answer, Bounds, Comparison, Outcome, compare, never, reachable
+from agentguard.policy.proving import (
+    Answer,
+    Bounds,
+    Comparison,
+    Consulted,
+    Outcome,
+    compare,
+    never,
+    reachable,
+)
+from agentguard.policy.proving.answers import VACUOUS
 from agentguard.policy.proving.questions import became, condition_of
 from tests.policy.support import PAYMENTS
 from tests.proving.support import BEGIN, BOUNDS, snapshot
@@ -233,7 +243,8 @@ def test_a_condition_about_the_tools_name_is_one_about_the_tools() -> None:
     found = never(snapshot(*rules, tools=("files.*",)), "runs", bounds=BOUNDS)
     assert asked(found)["tool"].startswith("files.")
     assert asked(found)["tool"].endswith("_read")
-    assert never(snapshot(*rules), "runs", when='tool.contains("\\n")', bounds=BOUNDS).found == "proved"
+    found = never(snapshot(*rules), "runs", when='tool.contains("\\n")', bounds=BOUNDS)
+    assert found.unknown[-1].reason == VACUOUS
 
 
 def test_tools_of_a_deeper_pattern_are_asked_about_by_themselves() -> None:
@@ -535,7 +546,8 @@ def test_no_proof_is_contradicted_by_a_request(
     found, program = snapshot(*listed), condition_of(when)
     answer = never(found, outcome, tool="t", when=when, bounds=BOUNDS)
     constrained = any(rule["effect"] == "constrain" for rule in listed)
-    assert answer.found != "unknown" or constrained or answer.unknown[0].met
+    vacuous = bool(answer.unknown) and answer.unknown[0].reason == VACUOUS
+    assert answer.found != "unknown" or constrained or vacuous or answer.unknown[0].met
     if answer.counterexample is not None:
         assert truth(program, bindings_for(answer.counterexample.request)) is True
     for one in random.sample(DOMAIN, 600):
@@ -568,3 +580,76 @@ def test_what_a_constraint_adds_is_counted() -> None:
     assert never(found, "denied", tool="t", when="size(args) == 0", bounds=BOUNDS).found == "refuted"
     asks = snapshot(ALLOW, cap, {"effect": "step_up", "when": "size(args) == 1"})
     assert never(asks, "asks", tool="t", when="size(args) == 0", bounds=BOUNDS).found == "refuted"
+
+
+def capped(value: Any, path: str = "args.x", when: str = "args.x > 10") -> dict[str, Any]:
+    return {"effect": "constrain", "when": when, "set": {path: value}}
+
+
+def test_a_constraint_that_cannot_be_refused_denies_nothing() -> None:
+    """A constant, or a plain argument, is written as it stands."""
+    for cap, when in ((capped(10), None), (capped("args.x", "args.y"), "type(args.x) == int")):
+        assert never(snapshot(ALLOW, cap), "denied", tool="t", when=when, bounds=BOUNDS).found == "proved"
+
+
+@pytest.mark.parametrize("others", [[], [capped(9)], [capped(11)]])
+def test_constraints_that_refuse_nothing_are_equal(others: list[dict[str, Any]]) -> None:
+    """Another value is another call, not another outcome; it is noted."""
+    found = compare(snapshot(ALLOW, capped(10)), snapshot(ALLOW, *others), bounds=BOUNDS)
+    assert (found.relation, len(found.notes)) == ("equal", 1)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [capped(3), capped(4)],
+        [capped(3, "args.a.b")],
+        [capped(11), capped(12, when="args.x == 11")],
+        [capped("args.x + 1", when="true")],
+    ],
+)
+def test_a_constraint_that_is_refused_is_shown(rules: list[dict[str, Any]]) -> None:
+    """Two values, no map to write into, a change once more: the call that is denied for it."""
+    assert never(snapshot(ALLOW, *rules), "denied", tool="t", bounds=BOUNDS).found == "refuted"
+
+
+def test_an_unknown_of_a_constraint_names_it() -> None:
+    """The sign of a zero is not in the model: the `set` is named, with its rule."""
+    found = never(
+        snapshot(ALLOW, capped("args.x", when="true")), "denied", tool="t",
+        when="type(args.x) == double", bounds=BOUNDS,
+    )  # fmt: skip
+    assert found.found == "unknown"
+    assert [(one.rule, "`set` of `args.x`" in one.constructs[0]) for one in found.unknown[0].met] == [
+        ("p/r1", True)
+    ]
+
+
+def test_an_engine_that_permits_is_named() -> None:
+    """Its allow may let a call run, unless a rule denies the call."""
+    asked_ = dataclasses.replace(BOUNDS, engines=(Consulted("opa", ("t",), True),))
+    found = never(snapshot(), "runs", tool="t", bounds=asked_)
+    assert found.found == "unknown"
+    assert "`engine/opa` may permit" in found.unknown[0].reason
+    assert never(snapshot({"effect": "deny"}), "runs", tool="t", bounds=asked_).found == "proved"
+    assert never(snapshot(), "runs", tool="u", bounds=asked_).found == "proved"
+    assert never(snapshot(ALLOW), "runs", tool="t", bounds=asked_).found == "refuted"
+
+
+def test_a_claim_about_no_call_is_not_proved() -> None:
+    """A premise that contradicts itself proves nothing."""
+    found = runs(ALLOW, when='args.x == "5" && args.x == 5')
+    assert (found.found, found.unknown[0].reason) == ("unknown", VACUOUS)
+
+
+def test_rules_that_came_or_went_are_noted() -> None:
+    """A flag, a redaction, a counter that goes with its rule is listed."""
+    listed: list[dict[str, Any]] = [
+        {"id": "f", "effect": "flag"},
+        {"id": "r", "effect": "constrain", "redact_result": ["$.a"]},
+        {"id": "c", "effect": "constrain", "reserve": {"key": "k", "limit": 5}},
+    ]
+    both = snapshot(ALLOW, *listed), snapshot(ALLOW)
+    for one, other, word in ((*both, "deleted"), (*both[::-1], "added")):
+        notes = compare(one, other, bounds=BOUNDS).notes
+        assert [note.split(",")[0] for note in notes] == [f"`p/{name}` was {word}" for name in "cfr"]

@@ -202,6 +202,13 @@ def test_damage_is_exit_1_T64(place: Path) -> None:
     assert "agentguard ledger verify" in text
 
 
+def test_a_damaged_line_is_no_matter_of_the_ledger_T64(place: Path) -> None:
+    """What has to be mended is the file."""
+    Path("bad.jsonl").write_text("{\n")
+    text = run("replay", "same", "--jsonl", "bad.jsonl", code=2).stdout
+    assert "DAMAGED: 1 record does not read back; export the file again:" in text
+
+
 def test_without_the_key_it_says_that_digests_are_not_compared(place: Path) -> None:
     """And makes no key of its own."""
     key = Path("agentguard.db.key")

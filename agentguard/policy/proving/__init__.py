@@ -8,6 +8,7 @@ from agentguard.policy.proving.answers import (
     Direction,
     Unknown,
 )
+from agentguard.policy.proving.consulted import Consulted
 from agentguard.policy.proving.questions import OUTCOMES, Bounds, Outcome, compare, never, reachable
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Answer",
     "Bounds",
     "Comparison",
+    "Consulted",
     "Counterexample",
     "Direction",
     "Outcome",

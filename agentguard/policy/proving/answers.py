@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from agentguard.call import ContextRequest
 from agentguard.decision import Decision
@@ -12,6 +12,8 @@ from agentguard.policy.proving.joining import Met
 
 __all__ = [
     "ASSUMPTIONS",
+    "SILENT",
+    "VACUOUS",
     "Answer",
     "Comparison",
     "Counterexample",
@@ -24,14 +26,19 @@ __all__ = [
 Found = Literal["proved", "refuted", "unknown"]
 Relation = Literal["equal", "narrower", "wider", "incomparable", "unknown"]
 
+SILENT: Final = "no other decision point gives an opinion"
 ASSUMPTIONS: tuple[str, ...] = (
     "the register holds no exceptions and no grants",
-    "no other decision point gives an opinion",
+    SILENT,
     "no counter of `reserve` is exhausted",
     "no condition runs out of its budget of steps",
+    "what constraints write is no larger than arguments may be",
     "texts hold Unicode characters up to U+2FFFF",
 )
 """What every answer takes for granted, beside what the question says."""
+
+VACUOUS: Final = "vacuous: no call fulfils the condition"
+"""Why a claim about no call at all is not called proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ class Answer:
 
     `proved` means that no request does what the question asks for; `refuted` comes with one that does.
     `opposite` is the question the other way round, where that is what one hopes for.
-    `outside` are constructs that were met on the way: a proof holds whatever they yield.
+    `outside` are constructs that were met on the way: a proof holds whatever they yield. `warnings` are what
+    makes an answer say less than it seems to: a tool that no rule concerns, another set that runs.
     """
 
     question: str
@@ -77,6 +85,7 @@ class Answer:
     counterexample: Counterexample | None = None
     unknown: tuple[Unknown, ...] = ()
     outside: tuple[Met, ...] = ()
+    warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ASSUMPTIONS
     seconds: float = 0.0
 
@@ -90,6 +99,7 @@ class Answer:
             "outside": [
                 {"rule": one.rule, "at": one.at, "constructs": list(one.constructs)} for one in self.outside
             ],
+            "warnings": list(self.warnings),
             "assumptions": list(self.assumptions),
             "seconds": round(self.seconds, 3),
         }
@@ -120,6 +130,7 @@ class Comparison:
     parts: tuple[Comparison, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ASSUMPTIONS
     seconds: float = 0.0
 
@@ -149,6 +160,7 @@ class Comparison:
         if self.parts:
             found["parts"] = [part.to_json() for part in self.parts]
             found["notes"] = list(self.notes)
+            found["warnings"] = list(self.warnings)
             found["assumptions"] = list(self.assumptions)
             found["seconds"] = round(self.seconds, 3)
         return found

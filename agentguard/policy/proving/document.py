@@ -62,8 +62,13 @@ class ProofFile:
     proofs: tuple[Proof, ...]
 
 
-def read_proofs(source: Source, rules: frozenset[str]) -> tuple[ProofFile | None, list[Finding]]:
-    """The claims of one file, or everything that is wrong with it; `rules` are the names there are."""
+def read_proofs(
+    source: Source, rules: frozenset[str], tools: frozenset[str] | None = None
+) -> tuple[ProofFile | None, list[Finding]]:
+    """The claims of one file, or everything that is wrong with it.
+
+    `rules` and `tools` are the names there are; without `tools` no tool is unknown.
+    """
     raw = source.data
     if not isinstance(raw, Mapping) or not raw.get("proofs"):
         message = "the file has no `proofs`" if isinstance(raw, Mapping) else "the file holds no proofs"
@@ -77,7 +82,7 @@ def read_proofs(source: Source, rules: frozenset[str]) -> tuple[ProofFile | None
         findings.append(source.finding("AG402", "`since` and `at` contradict each other", ("at",), key=True))
     seen: set[str] = set()
     for index, one in enumerate(document.proofs):
-        findings += _wrong(source, ("proofs", index), one, seen, rules)
+        findings += _wrong(source, ("proofs", index), one, seen, rules, tools)
     proofs = tuple(_proof(source, index, one) for index, one in enumerate(document.proofs))
     return (None if findings else ProofFile(source.file, document, proofs)), findings
 
@@ -88,7 +93,12 @@ def _proof(source: Source, index: int, document: ProofDocument) -> Proof:
 
 
 def _wrong(
-    source: Source, at: Path, proof: ProofDocument, seen: set[str], rules: frozenset[str]
+    source: Source,
+    at: Path,
+    proof: ProofDocument,
+    seen: set[str],
+    rules: frozenset[str],
+    tools: frozenset[str] | None,
 ) -> list[Finding]:
     """What no model can say about one claim."""
     found: list[Finding] = []
@@ -108,6 +118,12 @@ def _wrong(
 
         hint = suggestion(proof.reachable, rules, listed=0)
         problem("AG403", f"`{proof.reachable[:100]}` is no rule", "reachable", hint=hint)
+    if proof.tool is not None and tools is not None:
+        from agentguard.policy.proving.tools import unknown_tool
+
+        unknown = unknown_tool(proof.tool, tools)
+        if unknown is not None:
+            problem("AG210", unknown[0], "tool", hint=unknown[1])
     if proof.when is not None:
         fault = Expressions().compile(proof.when)
         if isinstance(fault, Fault):

@@ -261,6 +261,7 @@ class Inputs:
     nodes: dict[tuple[str, ...], Node] = field(default_factory=dict)
     constraints: list[Any] = field(default_factory=list)
     short: list[Any] = field(default_factory=list)
+    quiet: list[Any] = field(default_factory=list)
     possible: Possible = field(default_factory=Possible)
 
     @cached_property

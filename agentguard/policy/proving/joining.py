@@ -1,6 +1,7 @@
 """What a set decides, symbolically: the rules joined in one pass and, after constraints, in two.
 
-The register of exceptions and grants is empty, other decision points say nothing, no counter is exhausted.
+The register of exceptions and grants is empty, no counter is exhausted; other decision points say nothing, or
+permit where that is configured.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from agentguard.decision import Effect
 from agentguard.policy.default import Default
+from agentguard.policy.proving.consulted import Consulted, Permitting
 from agentguard.policy.proving.inputs import Inputs
 from agentguard.policy.proving.solver import Truth, both, choose, either, free, negated
 from agentguard.policy.proving.translating import Translator
@@ -73,10 +75,14 @@ def signature(rule: Rule) -> Hashable:
 class Joiner:
     """Joins the rules of sets about one tool; rules that two sets share are translated once."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, engines: Iterable[Consulted] = ()) -> None:
         self.inputs = inputs
+        engines = tuple(engines)
+        self.others = Permitting.of(engines, inputs)
         self.plain = Translator(inputs, World())
-        self.met: dict[str, Met] = {}
+        self.met = {
+            f"engine/{one.name}": Met(f"engine/{one.name}", None, (one.construct,)) for one in engines
+        }
         self._fired: dict[tuple[Hashable, Hashable], Fired] = {}
         self._worlds: dict[Hashable, Translator] = {}
 
@@ -145,10 +151,12 @@ class Joiner:
 
     def _pass(self, rules: list[Rule], default: Default, translator: Translator) -> _Pass:
         fired = [self.fired(rule, translator) for rule in rules]
-        granted = either(*[one.permits for one in fired], *[one.asks for one in fired])
+        others = self.others
+        asks = either(*[one.asks for one in fired], others.asks)
+        granted = either(*[one.permits for one in fired], asks, others.allows)
         denied = either(*[one.denies for one in fired], both(negated(granted), self._default(default)))
         writing = either(*[one.writes for one in fired if one.rule.sets])
-        return _Pass(denied, either(*[one.asks for one in fired]), writing, fired)
+        return _Pass(denied, asks, writing, fired)
 
     def _default(self, default: Default) -> Truth:
         """Whether the default denies."""

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from agentguard import cel
 from agentguard.call import ContextRequest
@@ -18,6 +18,8 @@ from agentguard.policy.findings import suggestion
 from agentguard.policy.functions import bindings_for
 from agentguard.policy.proving.answers import (
     ASSUMPTIONS,
+    SILENT,
+    VACUOUS,
     Answer,
     Comparison,
     Counterexample,
@@ -25,6 +27,8 @@ from agentguard.policy.proving.answers import (
     Found,
     Unknown,
 )
+from agentguard.policy.proving.changes import notes
+from agentguard.policy.proving.consulted import Consulted, assumptions_of
 from agentguard.policy.proving.inputs import Inputs
 from agentguard.policy.proving.joining import Decided, Joiner, Met, signature
 from agentguard.policy.proving.searching import Deadline, Nothing, Search, Undecided
@@ -49,17 +53,25 @@ _RANKS: Final = {"runs": 0, "asks": 1, "denied": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """For which times an answer holds (from `begin` on, or `at` one), and how long a question may take."""
+    """For which times an answer holds (from `begin` on, or `at` one), and how long a question may take.
+
+    `engines` are the other decision points that are asked beside the policies.
+    """
 
     begin: dt.datetime
     at: dt.datetime | None = None
     timeout_s: float = 60.0
+    engines: tuple[Consulted, ...] = ()
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        if self.at is not None:
-            return (f"the time is {self.at.isoformat()}",)
-        return (f"the time is {self.begin.isoformat()} or later",)
+        """Everything that an answer takes for granted."""
+        when = f"{self.begin.isoformat()} or later" if self.at is None else self.at.isoformat()
+        return (f"the time is {when}", *assumptions_of(self.engines, ASSUMPTIONS, SILENT))
+
+    @property
+    def permitting(self) -> tuple[Consulted, ...]:
+        return tuple(one for one in self.engines if one.permits)
 
 
 def became(decision: Decision) -> Literal["runs", "asks", "denied"]:
@@ -109,7 +121,8 @@ class _Question:
         self.inputs = Inputs(name, bounds.begin, bounds.at)
         self.inputs.constraints += stated
         self.time = self.inputs.now
-        self.joiner = Joiner(self.inputs)
+        concerned = [one for one in bounds.permitting if one.concerns(tools.name)]
+        self.joiner = Joiner(self.inputs, concerned)
         self.tools = tools
         self.when: Truth = True
         if when is not None:
@@ -133,13 +146,21 @@ class _Question:
 
         return Search(self.inputs, deadline, confirmed, errors).run(both(self.when, wanted))
 
+    def vacuous(self, deadline: Deadline) -> bool:
+        """Whether it is proved that no call fulfils the condition of the question."""
+        return Search(self.inputs, deadline, lambda _: False, lambda _: 0).empty(self.when)
+
     def unknown(self, found: Undecided) -> Unknown:
         """Why there is no answer, with the constructs that stood in the way and the rules that hold them."""
         met = [
             Met(one.rule, one.at, tuple(text for text in one.constructs if text in found.blamed))
             for one in self.joiner.met.values()
         ]
-        return Unknown(self.tools.label, found.reason, tuple(one for one in met if one.constructs))
+        named = tuple(one for one in met if one.constructs)
+        engines = ", ".join(f"`{one.rule}`" for one in named if one.rule.startswith("engine/"))
+        # INVARIANT: no policy may be called `engine`.
+        reason = f"{engines} may permit it where no rule denies it" if engines else found.reason
+        return Unknown(self.tools.label, reason, named)
 
 
 def _reserved(rule: Rule) -> list[cel.Program]:
@@ -167,8 +188,9 @@ def never(
     deadline, report = Deadline(bounds.timeout_s), _Report()
     question = f"no call to `{tool}`{f' with `{when}`' if when else ''} {OUTCOMES[outcome]}"
     example: Counterexample | None = None
+    vacuous = when is not None
 
-    for tools in _classes(snapshot.rules, tool):
+    for tools in _classes(snapshot.rules, tool, bounds):
 
         def confirmed(request: ContextRequest, tools: Class = tools) -> bool:
             here = tools.holds(request.tool) and _holds(program, request)
@@ -185,7 +207,11 @@ def never(
             break
         if isinstance(found, Undecided):
             report.unknown.append(one.unknown(found))
-    return _answer(question, example, report, bounds, begin)
+        vacuous = vacuous and isinstance(found, Nothing) and one.vacuous(deadline)
+    if vacuous and example is None:
+        report.unknown.append(Unknown(tool, VACUOUS))
+    answer = _answer(question, example, report, bounds, begin)
+    return replace(answer, warnings=_uncovered(snapshot.rules, tool))
 
 
 def _is(found: str, outcome: Outcome) -> bool:
@@ -215,16 +241,26 @@ def _answer(
         counterexample=example,
         unknown=tuple(report.unknown),
         outside=tuple(report.outside.values()) if found == "proved" else (),
-        assumptions=(*bounds.assumptions, *ASSUMPTIONS),
+        assumptions=bounds.assumptions,
         seconds=time.perf_counter() - begin,
     )
 
 
-def _classes(rules: Iterable[Rule], tool: str) -> tuple[Class, ...]:
+def _uncovered(rules: Iterable[Rule], tool: str) -> tuple[str, ...]:
+    """What to say of tools that no rule is about."""
+    patterns = [pattern for rule in rules for pattern in rule.tools]
+    if tool == "*" or any(pattern_covers(tool, one) or pattern_covers(one, tool) for one in patterns):
+        return ()
+    near = suggestion(tool, [one for one in patterns if one != "*"], listed=0)
+    hint = f"; {near}" if near else ""
+    return (f"no rule names `{tool}` and none covers it by a pattern: only the default decides{hint}",)
+
+
+def _classes(rules: Iterable[Rule], tool: str, bounds: Bounds) -> tuple[Class, ...]:
     base = tool.removesuffix(".*") if tool.endswith(".*") else tool
     if tool != "*" and not well_formed_tool(base):
         raise ConfigurationError(f"`{tool[:60]}` is no tool or pattern of tools, such as `payments.*`")
-    return classes_of(rules, tool)
+    return classes_of(rules, tool, [pattern for one in bounds.permitting for pattern in one.tools])
 
 
 def reachable(snapshot: Snapshot, rule: str, *, when: str | None = None, bounds: Bounds) -> Answer:
@@ -278,7 +314,7 @@ def compare(today: Snapshot, candidate: Snapshot, *, tool: str = "*", bounds: Bo
     deadline = Deadline(bounds.timeout_s)
     parts = [
         _compared(one, today, candidate, bounds, deadline)
-        for one in _classes([*today.rules, *candidate.rules], tool)
+        for one in _classes([*today.rules, *candidate.rules], tool, bounds)
     ]
     return Comparison(
         tools=tuple(name for part in parts for name in part.tools),
@@ -286,8 +322,9 @@ def compare(today: Snapshot, candidate: Snapshot, *, tool: str = "*", bounds: Bo
         narrower=_joined([part.narrower for part in parts]),
         parts=tuple(parts),
         unknown=tuple(one for part in parts for one in part.unknown),
-        notes=tuple(_notes(today.rules, candidate.rules, tool)),
-        assumptions=(*bounds.assumptions, *ASSUMPTIONS),
+        notes=tuple(notes(today.rules, candidate.rules, tool)),
+        warnings=_uncovered([*today.rules, *candidate.rules], tool),
+        assumptions=bounds.assumptions,
         seconds=time.perf_counter() - begin,
     )
 
@@ -334,27 +371,3 @@ def _compared(
 def _less(one: Decided, other: Decided) -> Truth:
     """That a call gets further by one set than by the other."""
     return either(both(one.runs, either(other.asks, other.denied)), both(one.asks, other.denied))
-
-
-def _notes(today: Sequence[Rule], candidate: Sequence[Rule], tool: str) -> Iterable[str]:
-    """What the order does not see: other terms of an approval, another flag, limit or redaction."""
-    old = {rule.name: rule for rule in today}
-    for rule in candidate:
-        other = old.get(rule.name)
-        if other is None or not any(pattern_covers(tool, p) or pattern_covers(p, tool) for p in rule.tools):
-            continue
-        for label, get in _TERMS.items():
-            if get(rule) != get(other):
-                yield f"`{rule.name}`: {label} changed"
-
-
-_TERMS: Final[dict[str, Callable[[Rule], Any]]] = {
-    "the terms of the approval": lambda rule: rule.approve,
-    "the flag": lambda rule: rule.flag,
-    "what is redacted": lambda rule: rule.redact,
-    "the counter": lambda rule: (
-        None if rule.reserve is None else (rule.reserve.key, rule.reserve.limit, rule.reserve.window_s)
-    ),
-    "whether an exception may waive it": lambda rule: rule.non_waivable,
-    "how long an exception from it may last": lambda rule: rule.max_exception_s,
-}

@@ -84,7 +84,9 @@ class Search:
         solver.add(*self.inputs.stated, wanted)
         # What is found first is what is looked for first; only the last look is at the whole model.
         usual, short = self.inputs.usual, self.inputs.short
-        narrower = [[*self.inputs.present, *usual, *short], [*usual, *short], short]
+        quiet = self.inputs.quiet
+        likely = [*usual, *short, *quiet]
+        narrower = [[*self.inputs.present, *likely], likely, [*short, *quiet], *([quiet] if quiet else [])]
         for constraints in narrower:
             solver.push()
             solver.add(*constraints)
@@ -93,6 +95,15 @@ class Search:
             if isinstance(found, ContextRequest):
                 return found
         return self._tried(solver)
+
+    def empty(self, premise: Truth) -> bool:
+        """Whether it is proved that `premise` holds for no request."""
+        if isinstance(premise, bool) or self.deadline.passed:
+            return premise is False
+        solver = new_solver()
+        solver.add(*self.inputs.stated, premise)
+        solver.set("timeout", max(self.deadline.left_ms, _LEAST_MS))
+        return bool(self._check(solver) == z3.unsat)
 
     def _tried(self, solver: Any) -> ContextRequest | Nothing | Undecided:
         blamed: set[str] = set()

@@ -42,13 +42,18 @@ class Proved:
         }
 
 
-def load_proofs(files: Files, snapshot: Snapshot) -> tuple[list[ProofFile], list[Finding]]:
-    """The files of proofs; with any finding nothing is proved, so that nothing passes by chance."""
+def load_proofs(
+    files: Files, snapshot: Snapshot, tools: frozenset[str] | None = None
+) -> tuple[list[ProofFile], list[Finding]]:
+    """The files of proofs; with any finding nothing is proved, so that nothing passes by chance.
+
+    `tools` are those that a tool-facts file knows; without it no tool is unknown.
+    """
     rules = frozenset(rule.name for rule in snapshot.rules)
     findings = list(files.findings)
     found: list[ProofFile] = []
     for source in files.sources:
-        file, wrong = read_proofs(source, rules)
+        file, wrong = read_proofs(source, rules, tools)
         findings += wrong
         if file is not None:
             found.append(file)

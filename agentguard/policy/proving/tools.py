@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentguard.cel import ast
+from agentguard.policy.findings import suggestion
 from agentguard.policy.proving.solver import Term, both, negated, text_term, z3
 from agentguard.policy.rules import Rule
 from agentguard.policy.scalars import pattern_covers, tool_matches, well_formed_tool
 
-__all__ = ["Class", "classes_of", "reads_tool"]
+__all__ = ["Class", "classes_of", "reads_tool", "unknown_tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def _well_formed() -> Any:
     return z3.Concat(segment, z3.Star(z3.Concat(z3.Re(text_term(".")), segment)))
 
 
-def classes_of(rules: Iterable[Rule], wanted: str = "*") -> tuple[Class, ...]:
-    """The classes of tools that a pattern names, in the order of their names."""
-    patterns = {pattern for rule in rules for pattern in rule.tools} | {wanted, "*"}
+def classes_of(rules: Iterable[Rule], wanted: str = "*", others: Iterable[str] = ()) -> tuple[Class, ...]:
+    """The classes of tools that a pattern names, by name; `others` are patterns that tell tools apart too."""
+    patterns = {pattern for rule in rules for pattern in rule.tools} | {wanted, "*", *others}
     exact = {pattern for pattern in patterns if not pattern.endswith("*")}
     found = [Class(name) for name in exact if tool_matches(wanted, name)]
     for pattern in patterns - exact:
@@ -91,6 +92,16 @@ def _unnamed(prefix: str, inner: tuple[str, ...]) -> str:
         if well_formed_tool(name) and not any(tool_matches(one, name) for one in inner):
             return name
         number += 1
+
+
+def unknown_tool(tool: str, known: Iterable[str] | None) -> tuple[str, str] | None:
+    """What to say of a tool or pattern that no tool-facts file knows, with a hint; None where it may be."""
+    names = list(known or ())
+    if known is None or tool == "*" or any(tool_matches(tool, one) for one in names):
+        return None
+    pattern = tool.endswith("*")
+    message = f"no tool matches `{tool[:100]}`" if pattern else f"there is no tool `{tool[:100]}`"
+    return f"{message} in the tool facts (`tools:` of the configuration)", suggestion(tool, names, listed=5)
 
 
 def reads_tool(trees: Iterable[ast.Node]) -> bool:

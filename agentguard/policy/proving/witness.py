@@ -80,8 +80,8 @@ def mistaken(model: Any, inputs: Inputs, request: ContextRequest) -> frozenset[s
                 real = _real(text, bindings)
                 if all(_agrees(model, number, one, real) for one in names):
                     continue
-            case ("refused" | "unequal" | "once more" | "engine", *_):
-                # Whether a `set` can be followed, or another decision point permits: not by a usual call.
+            case ("engine", *_):
+                # No request that is tried has another decision point's opinion.
                 if not value_in(model, free(f"?{number}=true")):
                     continue
             case _:
