@@ -282,5 +282,5 @@ def test_settings_of_the_configuration(tmp_path: Path, folder: Path) -> None:
     config.write_text("policies: policies\nstore: 'memory:'\nreload_s: 0\n")
     with pytest.raises(ConfigurationError, match="reload_s"):
         Guard.from_config(config)
-    with Guard(folder, store="memory:") as guard, pytest.raises(ConfigurationError, match="at most"):
+    with Guard(folder, store="memory:") as guard, pytest.raises(ConfigurationError, match="less often"):
         guard.watch(folder, every_s=0)

@@ -104,7 +104,7 @@ WRITES: dict[str, Act] = {
     ),
     "open": lambda store: ask(store, call_id="another"),
     "reserve": lambda store: store.reserve("default", [Reservation("a", 1, 5)]),
-    "change records": lambda store: save(store, agent()),
+    "change records": lambda store: save(store, agent(kind="thing")),
     "renew the epoch": lambda store: store.renew_epoch("x"),
 }
 

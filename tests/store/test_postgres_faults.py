@@ -54,7 +54,7 @@ ACTS: dict[str, tuple[Step, ...]] = {
     "reserve": (
         lambda store, _: store.reserve("default", [Reservation(decided()["id"], 1, 5, 60)], [decided()]),
     ),
-    "change records": (lambda store, _: save(store, agent(id=decided()["id"])),),
+    "change records": (lambda store, _: save(store, agent(kind="thing", id=decided()["id"])),),
     "erase": (lambda store, _: store.erase("default", "eve"),),
 }
 

@@ -19,7 +19,7 @@ from tests.postgres.server import drop, fresh_url
 from tests.store.support import START, FakeClock, decided
 
 TENANTS = ("default", "two")
-KEYS = st.tuples(st.sampled_from(["agent", "exception"]), st.sampled_from(["a1", "a2", "b", "Ä"]))
+KEYS = st.tuples(st.sampled_from(["thing", "other"]), st.sampled_from(["a1", "a2", "b", "Ä"]))
 STATES = st.sampled_from(["active", "suspended"])
 DUE = st.sampled_from([None, 0, 10])
 
@@ -76,7 +76,7 @@ class RecordLife(RuleBasedStateMachine):
                 raise LookupError
             if fails == "nothing":
                 return None
-            more = [row(("agent", "nobody-asked"), "active", True, None, 1)] if fails == "another" else []
+            more = [row(("thing", "nobody-asked"), "active", True, None, 1)] if fails == "another" else []
             return RecordsChange([*new.values(), *more], [decided(tenant) for _ in range(events)])
 
         try:
@@ -120,7 +120,7 @@ class RecordLife(RuleBasedStateMachine):
             version, found = self.store.register(tenant)
             assert version == self.version[tenant] == self.store.register_version(tenant)
             assert list(found) == [model[key] for key in sorted(model) if model[key].registered]
-            for kind in ("agent", "exception"):
+            for kind in ("thing", "other"):
                 every = [model[key] for key in sorted(model) if key[0] == kind]
                 assert list(self.store.records(tenant, kind)) == every
                 due = [record for record in every if record.due is not None and record.due <= START]
