@@ -17,7 +17,6 @@ from agentguard.calls import Call, consult, fetch
 from agentguard.canonical import Frozen, digest
 from agentguard.errors import ArgumentsError, ToolCallDenied
 from agentguard.operations import Change, Flow, Operation
-from agentguard.recording import told
 from agentguard.refusing import refuse, unrecorded
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval
@@ -44,13 +43,14 @@ def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest
     if proposal.arguments is None or digest(proposal.arguments) != proposal.digest:
         yield from refuse(guard, call, request, "approval", "what was proposed is damaged", "ask_operator")
         raise AssertionError("refused")
+    reason = f"what `{proposal.editor}` proposed does not fit the tool"
     try:
         final = Frozen.from_canonical(proposal.arguments, call.tool.classes)
         misfit = call.tool.check(final.thaw()) if call.tool.check is not None else None
     except ArgumentsError as error:
-        misfit = told(error)
+        yield from refuse(guard, call, request, "arguments", reason, "ask_operator", invalid=True)
+        raise AssertionError("refused") from error
     if misfit is not None:
-        reason = f"what `{proposal.editor}` proposed does not fit the tool"
         yield from refuse(guard, call, request, "arguments", reason, "ask_operator", invalid=True)
     request = replace(request, args=final.view, now=guard.now(), supplied={})
     request = replace(request, **known_today(guard, call, final))

@@ -92,6 +92,7 @@ def step_up(
         raise
     except TooManyPending as full:
         yield from refuse(guard, call, request, "quota", str(full), "ask_operator", frozen)
+        raise AssertionError("refused") from full
     except Exception as error:
         yield from unrecorded(call, error)
         raise AssertionError("refused") from error

@@ -128,8 +128,9 @@ class _Look:
             )
 
     def no_such(self, path: Path) -> str:
-        inside = f" in `{'.'.join(path[:-1])}`" if len(path) > 2 else ""
-        return f"no tool of rule `{self.rule.id}` has an argument `{path[-1]}`{inside}"
+        *before, last = path
+        inside = f" in `{'.'.join(before)}`" if len(before) > 1 else ""
+        return f"no tool of rule `{self.rule.id}` has an argument `{last}`{inside}"
 
     def unknown(self, path: Path) -> Path | None:
         """The beginning of a path up to the first name that none of the tools can have."""
@@ -313,7 +314,7 @@ def _to_write(source: str, read: Read, path: Path, shapes: list[Shape]) -> str:
     compound = isinstance(read.clause, ast.Call) and read.clause.function in (ast.CONDITIONAL, ast.OR)
     tail = (f"({clause})" if compound else clause) if len(clause) <= _LONGEST else "..."
     written = f"write `has({name}) && {tail}`"
-    kinds = {kind for shape in shapes for kind in shape.kinds or ()}
+    kinds: set[Kind] = {kind for shape in shapes for kind in shape.kinds or ()}
     empty = _EMPTY.get(next(iter(kinds))) if len(kinds) == 1 else None
     if empty is None:
         return written
@@ -322,7 +323,8 @@ def _to_write(source: str, read: Read, path: Path, shapes: list[Shape]) -> str:
 
 
 def _words(shapes: Collection[Shape]) -> str:
-    kinds = sorted({kind for shape in shapes for kind in shape.kinds or ()})
+    found: set[Kind] = {kind for shape in shapes for kind in shape.kinds or ()}
+    kinds = sorted(found)
     whole = all(map(_whole, shapes))
     return " or ".join("a whole number" if kind == "number" and whole else _WORDS[kind] for kind in kinds)
 

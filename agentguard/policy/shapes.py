@@ -132,9 +132,13 @@ def _kinds(schema: Mapping[str, Any], values: Iterable[Any] | None) -> frozenset
         return named_kinds
     if values is None:
         return None
-    kinds = {kind_of(value) for value in values}
-    found: frozenset[Kind] = frozenset(kind for kind in kinds if kind is not None)
-    return None if None in kinds else found
+    found: set[Kind] = set()
+    for value in values:
+        kind = kind_of(value)
+        if kind is None:
+            return None
+        found.add(kind)
+    return frozenset(found)
 
 
 def _either(shapes: Sequence[Shape]) -> Shape:
