@@ -57,6 +57,7 @@ class Terminal:
         self.program = subprocess.Popen(
             [sys.executable, "-c", ASK, approval_id, str(gate)],
             stdin=inner, stdout=inner, stderr=inner, cwd=work, pass_fds=(gate,), start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a terminal's, however we run
             env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
         )  # fmt: skip
         os.close(inner)

@@ -46,6 +46,7 @@ class Terminal:
             stdout=subprocess.PIPE if pipe else slave,
             stderr=slave,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a terminal's, however we run
         )
         os.close(slave)
         self.raw = ""
