@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,7 +17,9 @@ from agentguard.errors import ConfigurationError
 from agentguard.implementation import code_of, implementation
 
 __all__ = [
+    "Action",
     "ArgumentCheck",
+    "Role",
     "Tool",
     "ToolFacts",
     "definition_digest",
@@ -28,13 +30,40 @@ __all__ = [
 
 _NAME_LIMIT: Final = 200
 
+Action = Literal[
+    "read", "fetch", "send", "pay", "book", "create", "update", "delete", "grant", "credential", "execute"
+]
+"""What a tool mainly does. `fetch` reads from an address that an argument gives, `grant` gives somebody a
+right or membership, `credential` sets a password, token or key; `update` is also what cannot be told."""
+
+Role = Literal[
+    "recipient",
+    "destination",
+    "attachment",
+    "path",
+    "object",
+    "command",
+    "query",
+    "amount",
+    "permission",
+    "credential",
+    "content",
+    "time",
+    "other",
+]
+"""What an argument is to its tool: who gets it (person, address, account, channel), where it goes (URL,
+host), what is sent along, which file, which thing (by id or name), what is executed, what is searched for,
+how much, which right, which secret, free text, when."""
+
 
 class ToolFacts(BaseModel):
     """What a tool does, as conditions see it under `facts`; an absent fact is unknown, not false.
 
     `sensitive` names arguments whose values are masked on screens and in messages. `untrusted_output` says
     that the tool returns other people's words (mail, web pages, documents): the session is labelled
-    `untrusted` once it ran. `read_only` and `idempotent` are promises of the operator.
+    `untrusted` once it ran. `read_only` and `idempotent` are promises of the operator. `executes` says that
+    it runs code or commands, `touches_secrets` that credentials pass through it. `action`, `roles` (of
+    arguments by name) and `topics` (what it is about, such as `mail`) are what provenance rules ask for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -46,6 +75,11 @@ class ToolFacts(BaseModel):
     read_only: bool | None = None
     idempotent: bool | None = None
     untrusted_output: bool | None = None
+    executes: bool | None = None
+    touches_secrets: bool | None = None
+    action: Action | None = None
+    roles: Mapping[str, Role] | None = None
+    topics: tuple[str, ...] | None = None
     sensitive: tuple[str, ...] = ()
     labels: tuple[str, ...] = Field(
         default=(), description="free words for conditions: `'pii' in facts.labels`"
@@ -53,8 +87,12 @@ class ToolFacts(BaseModel):
 
     def to_facts(self) -> Mapping[str, Any]:
         found = {key: value for key, value in self if value is not None}
-        if self.read_only and (self.writes or self.destructive):
-            raise ConfigurationError("a tool cannot be read_only and write or destroy; correct its facts")
+        if self.read_only and (self.writes or self.destructive or self.executes):
+            raise ConfigurationError(
+                "a tool cannot be read_only and write, destroy or execute; correct its facts"
+            )
+        if self.roles is not None:
+            found["roles"] = types.MappingProxyType(dict(self.roles))
         return types.MappingProxyType(found)
 
     @classmethod

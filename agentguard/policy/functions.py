@@ -18,7 +18,7 @@ __all__ = ["CONSTANTS", "ENVIRONMENT", "FUNCTIONS", "SUPPLIED", "VARIABLES", "bi
 
 VARIABLES: Final[dict[str, str]] = {
     "tool": "name of the tool",
-    "facts": "facts about the tool: `writes`, `reads`, `destructive`, `external`, `read_only`, `sensitive`",
+    "facts": "facts about the tool: `writes`, `reads`, `destructive`, `external`, `action`, `roles`, ...",
     "args": "the arguments by name",
     "resource": "what the call acts on: `type`, `id`, `data_class`",
     "agent": "the acting agent: `id`, `owner`, `tags` and its attributes",

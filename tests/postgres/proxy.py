@@ -101,7 +101,10 @@ class CutProxy:
             if server is None:
                 client.close()
             else:
-                self._pairs.add(_Pair(self, client, server))
+                pair = _Pair(self, client, server)
+                self._pairs.add(pair)
+                if self.refusing:  # said while this one was getting through: `cut` may have missed it
+                    pair.end()
 
 
 class _Pair:
