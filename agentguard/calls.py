@@ -37,7 +37,7 @@ class Call:
     Set by the flow: `register` is the version of the register that it is decided with, `asked` the digest of
     the arguments as they came, `decided` the request as it was decided on, `limited` says that a counter was
     used up, `ran` that the tool was started, and `edits` are the questions that reviewers ended with other
-    arguments for it, in order.
+    arguments for it, in order, and `taken` says that it is this call that runs the last of them.
     """
 
     tool: Tool
@@ -56,6 +56,7 @@ class Call:
     limited: bool = False
     ran: bool = False
     edits: tuple[Approval, ...] = ()
+    taken: bool = False
     approved: Callable[[Approval], None] | None = None
 
 

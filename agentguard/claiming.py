@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentguard.guard import Guard
 
 
-__all__ = ["Lost", "claim", "covered", "refuse_approval"]
+__all__ = ["Lost", "claim", "covered", "refuse_approval", "same_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,14 @@ def claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest,
     yield from refuse(guard, call, request, "register", reason, "ask_operator", final)
 
 
-def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
+def same_call(
+    guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen
+) -> Generator[Operation, Any, ContextRequest]:
+    """The request as of now, once somebody answered: nobody ended meanwhile, and it is what was asked about.
+
+    Raises:
+        ToolCallDenied: the guard or the session ended, or the tool, the call or who acts is another.
+    """
     if guard.closed:
         yield from refuse(guard, call, request, "closed", "the guard was closed", "ask_operator", final)
     if guard.halted:
@@ -70,15 +77,20 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
         yield from quietly(Change(approval.id, _given_up))
         ended = "its session ended while it waited"
         yield from refuse(guard, call, request, "identity", ended, "with_approval", final)
-    if call.approved is not None:
-        call.approved(approval)
-    snapshot, call.register = guard.in_force.pair
     today = _today(guard, call)
     request = replace(request, tool_digest=today, supplied=from_policy(request))
     request = replace(request, now=guard.now(), **known_today(guard, call, final))
     if binding_digest(request, final.canonical) != approval.digest:
         changed = "the tool's definition" if today != approval.tool_digest else "the call"
         yield from supersede(call, approval, f"{changed} is not what was approved", "agentguard/approval")
+    return request
+
+
+def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest, final: Frozen) -> Flow:
+    request = yield from same_call(guard, call, approval, request, final)
+    if call.approved is not None:
+        call.approved(approval)
+    snapshot, call.register = guard.in_force.pair
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:

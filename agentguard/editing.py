@@ -15,7 +15,8 @@ from agentguard.asking import known_today
 from agentguard.call import ContextRequest
 from agentguard.calls import Call, consult, fetch
 from agentguard.canonical import Frozen, digest
-from agentguard.errors import ArgumentsError, ToolCallDenied
+from agentguard.claiming import same_call
+from agentguard.errors import ArgumentsError, ClaimRefused, ToolCallDenied
 from agentguard.operations import Change, Flow, Operation
 from agentguard.refusing import refuse, unrecorded
 from agentguard.stepup import machine
@@ -31,12 +32,19 @@ MAX_EDITS = 16
 """Edits of one call that are followed one after the other."""
 
 
-def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest) -> Flow:
-    """Decide what a reviewer proposes instead, and do what the decision asks for."""
+def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest, asked: Frozen) -> Flow:
+    """Decide what a reviewer proposes instead, and do what the decision asks for.
+
+    `asked` are the arguments that the question was about: all but them has to be as it was.
+    """
     from agentguard.flow import settle_call  # it leads here
 
     proposal = approval.proposal
     assert proposal is not None
+    request = yield from same_call(guard, call, approval, request, asked)
+    if guard.now() >= approval.expires_at:
+        reason = f"what `{proposal.editor}` proposed was not used in time"
+        yield from refuse(guard, call, request, "approval", reason, "with_approval")
     call.edits = (*call.edits, approval)
     if len(call.edits) > MAX_EDITS:
         yield from refuse(guard, call, request, "approval", "it was edited too often", "ask_operator")
@@ -54,17 +62,26 @@ def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest
         yield from refuse(guard, call, request, "arguments", reason, "ask_operator", invalid=True)
     request = replace(request, args=final.view, now=guard.now(), supplied={})
     request = replace(request, **known_today(guard, call, final))
+    snapshot, call.register = guard.in_force.pair
     if guard.providers:
-        request = yield from fetch(guard, guard.snapshot, request)
+        request = yield from fetch(guard, snapshot, request)
     if guard.engines:
         request = yield from consult(guard, request)
-    return (yield from settle_call(guard, call, request, final))
+    return (yield from settle_call(guard, call, request, final, snapshot))
 
 
 def take_edit(call: Call) -> Generator[Operation, Any, None]:
-    """Before an edited call runs without an approval of its own: be the first, or do not run."""
+    """Before an edited call runs without an approval of its own: be the first, or do not run.
+
+    Once taken it is this call's, also where the decision has to be made again before it is recorded.
+    """
+    if call.taken:
+        return
     approval = call.edits[-1]
+    if call.approved is not None:
+        call.approved(approval)
     mine: list[bool] = []
+    why = "already ran once, or was not used in time"
 
     def take(current: Approval, now: dt.datetime) -> ApprovalChange | None:
         change = machine.take_proposal(current, now)
@@ -73,13 +90,16 @@ def take_edit(call: Call) -> Generator[Operation, Any, None]:
 
     try:
         yield Change(approval.id, take)
+    except ClaimRefused as refused:
+        mine, why = [], f"cannot run: {refused}"
     except Exception as error:
         yield from unrecorded(call, error)
-    if mine != [True]:
+    call.taken = mine == [True]
+    if not call.taken:
         raise ToolCallDenied(
             call.tool.name,
             approval.requirement.rules[0] if approval.requirement.rules else "agentguard/approval",
-            f"what replaced approval `{approval.id}` already ran once",
+            f"what replaced approval `{approval.id}` {why}",
             remedy="never",
             decision_id=approval.decision_id,
         )

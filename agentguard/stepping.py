@@ -184,7 +184,7 @@ def _answered(
     if approval.state is State.SUPERSEDED and approval.proposal is not None:
         from agentguard.editing import follow
 
-        return (yield from follow(guard, call, approval, request))
+        return (yield from follow(guard, call, approval, request, final))
     remedy: Remedy = "never"
     match approval.state:
         case State.SUCCEEDED | State.FAILED:

@@ -238,6 +238,8 @@ def take_proposal(approval: Approval, now: dt.datetime) -> ApprovalChange | None
     proposal = approval.proposal
     if approval.state is not State.SUPERSEDED or proposal is None or proposal.taken:
         return None
+    if now >= approval.expires_at:
+        return None
     return ApprovalChange(replace(approval, proposal=replace(proposal, taken=True)))
 
 

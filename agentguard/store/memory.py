@@ -70,7 +70,10 @@ class MemoryStore:
         return self._epoch
 
     def renew_epoch(self, epoch: str) -> None:
-        self._epoch = epoch
+        with self._lock:
+            self._epoch = epoch
+            for found in self._tenants.values():
+                found.register += rules.RENEWED
 
     def now(self) -> dt.datetime:
         return self._clock().astimezone(dt.UTC)
@@ -158,7 +161,7 @@ class MemoryStore:
             change = update(approval, self.now())
             if change is None:
                 return approval
-            rules.check_update(approval, change.approval)
+            rules.check_update(approval, change.approval, lambda: self._epoch)
             leaves = rules.leaves(tenant, change.events)
             changed = codec.dump(change.approval)
             found = self._tenant(tenant)

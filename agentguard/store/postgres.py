@@ -124,6 +124,7 @@ class PostgresStore:
     def renew_epoch(self, epoch: str) -> None:
         with self._connections.transaction() as db:
             db.execute("UPDATE meta SET value = %s WHERE key = 'epoch'", (epoch,))
+            db.execute("UPDATE tenant SET register = register + %s", (rules.RENEWED,))
 
     def now(self) -> dt.datetime:
         return self._connections.now() if self._clock is None else self._clock().astimezone(dt.UTC)
@@ -267,7 +268,7 @@ class PostgresStore:
             change = update(approval, self._now(db))
             if change is None:
                 return approval
-            rules.check_update(approval, change.approval)
+            rules.check_update(approval, change.approval, lambda: _epoch(db))
             leaves = rules.leaves(tenant, change.events)
             record = codec.dump(change.approval)
             values = {name: record[name] for name in codec.MUTABLE}

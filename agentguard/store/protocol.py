@@ -136,7 +136,8 @@ class Store(Protocol):
     def renew_epoch(self, epoch: str) -> None:
         """Begin another life, with a new random name: nothing that is open now can be claimed any more.
 
-        To be done after restoring a backup, which brings back approvals that were used since.
+        To be done after restoring a backup, which brings back approvals that were used since. Every register
+        gets a version that nobody has seen, so that guards which run read it again.
         """
         ...
 

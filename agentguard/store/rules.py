@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from agentguard.errors import ClaimRefused, StoreError, StoreUnavailable, TooManyPending
@@ -34,6 +34,8 @@ __all__ = [
 Leaf = tuple[str, str, str, bytes]
 """An event ready to be kept: id, type, time as written, and the bytes that are hashed."""
 
+RENEWED: Final = 2**20
+"""By how much a new epoch moves a register on: guards that run may know versions from after the backup."""
 MAX_AMOUNT: Final = 2**53
 MAX_TENANT: Final = 256
 
@@ -102,12 +104,17 @@ def check_quota(approval: Approval, waiting: int, quota: int | None) -> None:
         )
 
 
-def check_update(before: Approval, after: Approval) -> None:
-    """Refuse what the state machine does not know.
+def check_update(before: Approval, after: Approval, epoch: Callable[[], str]) -> None:
+    """Refuse what the state machine does not know; `epoch` reads the store's.
 
     Raises:
         StoreError: another approval, or a move that is not in `machine.TRANSITIONS`; claiming is `claim`'s.
+        ClaimRefused: what a reviewer proposed would be taken, and it comes from before a restored backup.
     """
+    if after.proposal is not None and after.proposal.taken and before.epoch != epoch():
+        raise ClaimRefused(
+            f"approval `{before.id}` comes from before the store was restored; ask again", before.state.value
+        )
     if (after.id, after.tenant, after.digest) != (before.id, before.tenant, before.digest):
         raise StoreError(f"the update of approval `{before.id}` is about another one")
     if after.state is before.state:

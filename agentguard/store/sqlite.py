@@ -85,11 +85,12 @@ class SQLiteStore:
     @property
     def epoch(self) -> str:
         with self._database.read as db:
-            return str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+            return _epoch(db)
 
     def renew_epoch(self, epoch: str) -> None:
         with self._database.write as db:
             db.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
+            db.execute("UPDATE tenant SET register = register + ?", (rules.RENEWED,))
 
     def now(self) -> dt.datetime:
         return self._clock().astimezone(dt.UTC)
@@ -152,7 +153,7 @@ class SQLiteStore:
             if quota is not None:
                 lane = (tree.no, approval.agent, codec.rules_of(approval), to_micros(self.now()))
                 rules.check_quota(approval, db.execute(_LANE, lane).fetchone()[0], quota)
-            epoch = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+            epoch = _epoch(db)
             approval = replace(approval, epoch=epoch, last_event=rules.last_event(approval, events))
             record = codec.dump(approval)
             tree = self._ledger.add(db, approval.tenant, leaves)
@@ -209,7 +210,7 @@ class SQLiteStore:
             change = update(approval, self.now())
             if change is None:
                 return approval
-            rules.check_update(approval, change.approval)
+            rules.check_update(approval, change.approval, lambda: _epoch(db))
             tree = self._ledger.add(db, tenant, rules.leaves(tenant, change.events))
             self._ledger.promise(db, tree)
             version = self._ledger.next_version(db, tree)
@@ -243,7 +244,7 @@ class SQLiteStore:
             row = self._row(db, _CLAIM, claim)
             if row is None:
                 approval = self._approval(db, tenant, approval_id)
-                epoch = str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+                epoch = _epoch(db)
                 erased = bool(
                     db.execute(
                         "SELECT erased FROM approval WHERE tenant = ? AND id = ?", (tree.no, approval_id)
@@ -434,6 +435,10 @@ class SQLiteStore:
 
     def _row(self, db: sqlite3.Connection, sql: str, values: Any) -> codec.Row | None:
         return next(iter(self._rows(db, sql, values)), None)
+
+
+def _epoch(db: sqlite3.Connection) -> str:
+    return str(db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
 
 
 class _Refused(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentguard import ApprovalPending, Guard, State, ToolCallDenied, VoteRefused
+from agentguard.stepup import machine
 from agentguard.stepup.model import Approval
 from agentguard.stepup.proposing import Edit, edited_arguments, propose
 from agentguard.store.protocol import ApprovalChange
@@ -29,6 +31,7 @@ from tests.guard.support import (
     make_guard,
     resume,
 )
+from tests.guard.test_guard_register import suspend
 
 
 def ask(guard: Guard, transfer: Any, amount: int = 500, payee: str = "A", call: str = "") -> Approval:
@@ -199,6 +202,156 @@ def test_a_proposal_that_was_changed_in_the_store_does_not_run_T13() -> None:
         guard.store.update_approval("default", approval.id, tamper)
         with pytest.raises(ToolCallDenied, match="damaged"):
             resume(guard, "sync", approval.id)
+        assert ran == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_edit_that_is_not_used_in_time_does_not_run_T15(way: Way) -> None:
+    """It expires with the question that it ended, to the instant."""
+    clock = FakeClock()
+    with guarded(clock=clock) as guard:
+        transfer, ran = bank(guard, way)
+        early, late = ask(guard, transfer), ask(guard, transfer, payee="B")
+        edit(guard, early, amount=60)
+        edit(guard, late, amount=60)
+        clock.advance(599)
+        assert resume(guard, way, early.id).ran
+        clock.advance(1)
+        with pytest.raises(ToolCallDenied, match="not used in time"):
+            resume(guard, way, late.id)
+        assert ran == [("A", 60, "")]
+
+
+def test_an_edit_is_not_taken_after_its_expiry_though_it_was_decided_before_T14() -> None:
+    """The statement that takes it looks at the store's clock."""
+    clock = FakeClock()
+    with guarded(clock=clock) as guard:
+        transfer, _ = bank(guard)
+        approval = ask(guard, transfer)
+        edited = edit(guard, approval, amount=60)
+        clock.advance(600)
+        assert machine.take_proposal(edited, clock()) is None
+        clock.advance(-1)
+        assert machine.take_proposal(edited, clock()) is not None
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_edit_of_a_question_from_before_a_restored_backup_does_not_run_T18(way: Way) -> None:
+    """It may have run since the backup was made."""
+    with guarded() as guard:
+        transfer, ran = bank(guard, way)
+        approval = ask(guard, transfer)
+        edit(guard, approval, amount=60)
+        guard.store.renew_epoch("another life")
+        with pytest.raises(ToolCallDenied, match="restored"):
+            resume(guard, way, approval.id)
+        assert ran == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_edit_runs_only_on_the_tool_that_was_asked_about_T06(way: Way) -> None:
+    """Another definition under the same name is no part of what the reviewer saw."""
+    with guarded() as guard:
+        approval = ask(guard, bank(guard, way)[0])
+        edit(guard, approval, amount=60)
+        ran: list[Any] = []
+
+        def transfer(payee: str, amount: int, note: str = "", twice: bool = True) -> None:
+            """Another one."""
+            ran.append(payee)
+
+        with make_guard(ALLOW, LARGE, EVIL, pause="raise", store=guard.store) as other:
+            other.tool("bank.transfer")(transfer)
+            with pytest.raises(ToolCallDenied, match="not what was approved"):
+                resume(other, way, approval.id)
+        assert ran == []
+
+
+@pytest.mark.parametrize("field", ["principal", "agent", "chain", "session"])
+def test_an_edit_for_somebody_else_does_not_run_T13(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who acts is bound with the question, and rows can be changed in a store."""
+    other = {"id": "eve"}
+    with guarded() as guard:
+        transfer, ran = bank(guard)
+        edited = edit(guard, ask(guard, transfer), amount=60)
+        forged = replace(edited, request={**edited.request, field: [other] if field == "chain" else other})
+        monkeypatch.setattr(guard.store, "approval", lambda tenant, name: forged)
+        with pytest.raises(ToolCallDenied, match="not what was approved"):
+            resume(guard, "sync", edited.id)
+        assert ran == []
+
+
+def test_who_waits_in_a_session_that_ended_does_not_go_on_with_an_edit_T34() -> None:
+    """Nobody acts any more."""
+    asked = threading.Event()
+    with make_guard(ALLOW, LARGE, channels=[lambda question: asked.set()]) as guard:
+        transfer, ran = bank(guard)
+        session = guard.session(agent=AGENT, principal="ben")
+        denied: list[str] = []
+
+        def act() -> None:
+            with session:
+                try:
+                    transfer("A", 500)
+                except ToolCallDenied as error:
+                    denied.append(str(error))
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        assert asked.wait(10)
+        session.closed = True
+        (approval,) = guard.store.approvals("default")
+        edit(guard, approval, amount=60)
+        thread.join(20)
+        assert ran == []
+        assert "session ended" in denied[0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_register_that_changes_while_an_edit_is_recorded_neither_runs_it_twice_nor_loses_it(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is decided again, with what is in force then, and is still the one that took it."""
+    with guarded() as guard:
+        transfer, ran = bank(guard, way)
+        approval = ask(guard, transfer)
+        edit(guard, approval, amount=60)
+        append, changed = guard.store.append, []
+
+        def meanwhile(tenant: str, events: Any, **options: Any) -> Any:
+            proposal = guard.store.approval("default", approval.id).proposal
+            if proposal is not None and proposal.taken and not changed:
+                changed.append(True)
+                suspend(guard.store, "somebody else")
+            return append(tenant, events, **options)
+
+        monkeypatch.setattr(guard.store, "append", meanwhile)
+        assert resume(guard, way, approval.id).result == "sent 60 to A"
+        assert changed
+        assert ran == [("A", 60, "")]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_agent_that_is_suspended_while_its_edit_is_recorded_does_not_run_it_T05(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in force when it is recorded counts."""
+    with guarded() as guard:
+        transfer, ran = bank(guard, way)
+        approval = ask(guard, transfer)
+        edit(guard, approval, amount=60)
+        append, changed = guard.store.append, []
+
+        def meanwhile(tenant: str, events: Any, **options: Any) -> Any:
+            if not changed:
+                changed.append(True)
+                suspend(guard.store)
+            return append(tenant, events, **options)
+
+        monkeypatch.setattr(guard.store, "append", meanwhile)
+        with pytest.raises(ToolCallDenied, match="agentguard/agent"):
+            resume(guard, way, approval.id)
+        assert changed
         assert ran == []
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from agentguard.canonical import digest
 from agentguard.decision import Effect, Stage
 from agentguard.errors import ClaimRefused, NotFound, StoreError, TooManyPending, VoteRefused
 from agentguard.ids import uuid7
@@ -20,7 +21,7 @@ from agentguard.ledger import approvals as written
 from agentguard.ledger.log import leaf_hash, tree_root
 from agentguard.ledger.verify import verify
 from agentguard.stepup import machine
-from agentguard.stepup.model import Approval, State
+from agentguard.stepup.model import Approval, Proposal, State
 from agentguard.store.protocol import ApprovalChange, Payload, Reservation, Store
 from tests.store.record_conformance import RecordConformance
 from tests.store.support import (
@@ -404,6 +405,33 @@ class StoreConformance(RecordConformance):
         with pytest.raises(ClaimRefused, match="restored"):
             take(store, approval)
         assert ask(store, call_id="call-2").epoch == "another"
+
+    def test_a_proposal_of_another_epoch_is_not_taken_T18(self, store: Store) -> None:
+        """The edit of a question from before a restored backup may have run since."""
+        asked = ask(store)
+        words = b'{"amount":60}'
+        proposal = Proposal(editor="ana", assurance="login", arguments=words, digest=digest(words))
+        edited = store.update_approval(
+            "default",
+            asked.id,
+            lambda found, now: machine.propose(
+                found, proposal, now, excluded=frozenset(), memberships=("group:finance",)
+            ),
+        )
+        assert edited.state is State.SUPERSEDED
+        store.renew_epoch("another")
+        with pytest.raises(ClaimRefused, match="restored"):
+            store.update_approval("default", asked.id, machine.take_proposal)
+        kept = store.approval("default", asked.id).proposal
+        assert kept is not None
+        assert not kept.taken
+
+    def test_a_new_epoch_is_a_new_register_for_guards_that_run_T18(self, store: Store) -> None:
+        """One that a guard knows from after the backup cannot be met again by later changes."""
+        ask(store)
+        before = store.register_version("default")
+        store.renew_epoch("another")
+        assert store.register_version("default") > before + 1_000_000
 
     def test_erased_arguments_cannot_be_claimed(self, store: Store) -> None:
         """Nobody can check any more what would run."""
