@@ -222,6 +222,18 @@ def test_an_edit_that_is_not_used_in_time_does_not_run_T15(way: Way) -> None:
         assert ran == [("A", 60, "")]
 
 
+def test_an_edit_that_is_not_used_in_time_asks_nobody_either_T15() -> None:
+    """The question that it would open has no end of its own before the agent calls again."""
+    clock = FakeClock()
+    with guarded(clock=clock) as guard:
+        approval = ask(guard, bank(guard)[0])
+        edit(guard, approval, amount=400)
+        clock.advance(600)
+        with pytest.raises(ToolCallDenied, match="not used in time"):
+            resume(guard, "sync", approval.id, wait=False)
+        assert len(guard.store.approvals("default")) == 1
+
+
 def test_an_edit_is_not_taken_after_its_expiry_though_it_was_decided_before_T14() -> None:
     """The statement that takes it looks at the store's clock."""
     clock = FakeClock()
