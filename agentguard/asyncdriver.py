@@ -75,7 +75,7 @@ async def drive_to_run(
             if kind is Buffer or kind is Notify or _waits_for_nothing(op):
                 value = perform(guard, op)
             elif isinstance(op, Wait):
-                value = await guard.waiter.wait(op.approval.id, tenant=guard.tenant)
+                value = await guard.waiter.wait(op.approval_id, tenant=guard.tenant)
             elif isinstance(op, Fetch):
                 value = await _fetch(guard, op)
             elif isinstance(op, Consult):

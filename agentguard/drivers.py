@@ -228,7 +228,7 @@ def _wait_sync(guard: Guard, op: Wait) -> Any:
     try:
         get_running_loop()
     except RuntimeError:
-        return guard.waiter.wait_blocking(op.approval.id, tenant=guard.tenant)
+        return guard.waiter.wait_blocking(op.approval_id, tenant=guard.tenant)
     raise WouldBlock
 
 

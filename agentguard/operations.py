@@ -113,9 +113,9 @@ class Notify:
 
 @dataclass(slots=True)
 class Wait:
-    """Wait until the approval is decided or expired; answers it."""
+    """Wait until the approval is decided or expired; answers it. It holds the id alone: thousands may wait."""
 
-    approval: Approval
+    approval_id: str
 
 
 @dataclass(slots=True)

@@ -82,8 +82,7 @@ class Session:
         self._labels = tuple(sorted(set(labels)))
         self._lock = threading.Lock()
         self._calls = 0
-        self._seen: deque[str] = deque(maxlen=_TRACKED)
-        self._seen_set: set[str] = set()
+        self._seen: dict[str, None] = {}
         self._denied: dict[tuple[str, str], int] = {}
         self._inside = 0
 
@@ -125,12 +124,11 @@ class Session:
     def count(self, call_id: str) -> None:
         """Count a call once, however often a framework runs it again under the same id."""
         with self._lock:
-            if call_id in self._seen_set:
+            if call_id in self._seen:
                 return
             if len(self._seen) == _TRACKED:
-                self._seen_set.discard(self._seen[0])
-            self._seen.append(call_id)
-            self._seen_set.add(call_id)
+                del self._seen[next(iter(self._seen))]  # the one that was first seen longest ago
+            self._seen[call_id] = None
             self._calls += 1
 
     def denied(self, tool: str, args_digest: str) -> None:

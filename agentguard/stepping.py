@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,7 +22,18 @@ from agentguard.errors import (
     TooManyPending,
 )
 from agentguard.ids import uuid7
-from agentguard.operations import Change, Failed, Flow, Load, Notify, Open, Record, Wait, WouldBlock
+from agentguard.operations import (
+    Change,
+    Failed,
+    Flow,
+    Load,
+    Notify,
+    Open,
+    Operation,
+    Record,
+    Wait,
+    WouldBlock,
+)
 from agentguard.recording import happened, payloads, quietly
 from agentguard.refusing import broken, refuse, thaw, unrecorded
 from agentguard.remembering import remembered
@@ -55,6 +67,16 @@ def step_up(
     guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
 ) -> Flow:
     """Open or find the approval of this call, wait for it if asked to, and run what was approved."""
+    approval = yield from _waited(
+        guard, call, (yield from _opened(guard, call, request, decision, frozen, final)), mine=True
+    )
+    return (yield from _answered(guard, call, approval, request, final, decision))
+
+
+def _opened(
+    guard: Guard, call: Call, request: ContextRequest, decision: Decision, frozen: Frozen, final: Frozen
+) -> Generator[Operation, Any, Approval]:
+    """The question of this call, opened and told of, or as it was found."""
     digest_of(call, frozen)  # the breaker counts the arguments as they came
     approve = decision.approval
     if approve is None:
@@ -102,7 +124,7 @@ def step_up(
         raise
     if approval.id == asked.id:
         yield Notify(approval)
-    return (yield from _answered(guard, call, approval, request, final, decision))
+    return approval
 
 
 def resume_flow(guard: Guard, call_of: Any, name: str, wait: bool) -> Flow:
@@ -121,6 +143,7 @@ def resume_flow(guard: Guard, call_of: Any, name: str, wait: bool) -> Flow:
     call.pause = "wait" if wait else "raise"  # for a question that comes of an edit
     try:
         request = restored(guard, call, approval, final)
+        approval = yield from _waited(guard, call, approval, mine=False)
         result = yield from _answered(guard, call, approval, request, final, None)
     except Exception as error:
         yield from broken(guard, call, error)
@@ -137,6 +160,35 @@ class _Settled:
     state: State
 
 
+def _waited(
+    guard: Guard, call: Call, approval: Approval, *, mine: bool
+) -> Generator[Operation, Any, Approval]:
+    """The approval once it is answered or expired; who gives up withdraws a question of their own (`mine`).
+
+    Thousands may wait: meanwhile no frame holds the question, which is in the store.
+    """
+    if approval.state is not State.REQUESTED or guard.now() >= approval.expires_at:
+        return approval
+    name, pending = approval.id, _pending(approval)
+    if call.pause == "raise":
+        raise pending
+    del approval
+    try:
+        answered: Approval = yield Wait(name)
+        return answered
+    except GeneratorExit:
+        raise
+    except WouldBlock:
+        raise pending from None
+    except Exception as error:
+        yield from unrecorded(call, error)
+        raise AssertionError("refused") from error
+    except BaseException:
+        if mine:
+            yield from quietly(Change(name, _withdraw))
+        raise
+
+
 def _answered(
     guard: Guard,
     call: Call,
@@ -149,21 +201,6 @@ def _answered(
 
     Without a decision it was left behind: several may resume it, and who gives up does not withdraw it.
     """
-    if approval.state is State.REQUESTED and guard.now() < approval.expires_at:
-        if call.pause == "raise":
-            raise _pending(approval)
-        try:
-            approval = yield Wait(approval)
-        except GeneratorExit:
-            raise
-        except WouldBlock:
-            raise _pending(approval) from None
-        except Exception as error:
-            yield from unrecorded(call, error)
-        except BaseException:
-            if decision is not None:
-                yield from quietly(Change(approval.id, _withdraw))
-            raise
     if approval.state in (State.REQUESTED, State.APPROVED) and guard.now() >= approval.expires_at:
         try:
             approval = yield Change(approval.id, machine.expire)

@@ -34,6 +34,8 @@ from agentguard.store import open_store
 from tests.store.support import PEOPLE, answer, ask, needs
 
 MEBI = 2**20
+WAVE = 100
+"""Calls that are opened at the same time."""
 AGENT = AgentIdentity("billing", owner="owen")
 POLICY: dict[str, Any] = {
     "policy": "bank",
@@ -90,7 +92,8 @@ async def wait(url: str, through: str, count: int, seconds: float, votes: int) -
     ids: list[str] = json.load(sys.stdin)
     store = open_store(url, timeout_s=60)
     resumed: dict[str, float] = {}
-    guard = Guard(snapshot=Snapshot.from_documents([POLICY]), store=store, directory=PEOPLE)
+    policies = Snapshot.from_documents([POLICY])
+    guard = Guard(snapshot=policies, store=store, directory=PEOPLE, max_pending=count, channels=[])
 
     async def one(approval_id: str) -> None:
         await guard.waiter.wait(approval_id)
@@ -110,7 +113,11 @@ async def wait(url: str, through: str, count: int, seconds: float, votes: int) -
     gc.collect()
     before, started = resident(), time.perf_counter()
     work = [call(number) for number in range(count)] if through == "guard" else [one(id_) for id_ in ids]
-    tasks = [asyncio.create_task(each) for each in work]
+    tasks = []
+    for number, each in enumerate(work):
+        tasks.append(asyncio.create_task(each))
+        while number - guard.waiter.waiting >= WAVE:  # as they come over a day, not all at one instant
+            await asyncio.sleep(0.01)
     while len(guard.waiter._deadlines) < count:  # all of them were looked at
         assert not any(task.done() for task in tasks)
         await asyncio.sleep(0.5)

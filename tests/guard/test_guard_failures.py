@@ -484,7 +484,7 @@ def test_a_call_is_counted_once_however_often_it_comes_back() -> None:
         assert session.calls == 2
         for number in range(10_000):
             session.count(str(number))
-        assert len(session._seen_set) <= 4096
+        assert len(session._seen) <= 4096
 
 
 def test_the_number_of_calls_is_a_fact() -> None:
