@@ -113,7 +113,7 @@ class Notify:
 
 @dataclass(slots=True)
 class Wait:
-    """Wait until the approval is decided or expired; answers it. It holds the id alone: thousands may wait."""
+    """Wait until the approval is decided or expired; answers it. It holds the id: thousands may wait."""
 
     approval_id: str
 
