@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -29,20 +30,23 @@ __all__ = ["Server", "drop", "dsn", "fresh_url"]
 class Server:
     """A server of our own on loopback, to be stopped by who made it.
 
-    PostgreSQL refuses to run as root: then it runs as `postgres`, or as `nobody`.
+    PostgreSQL refuses to run as root: then it runs as `postgres`, or as `nobody`. `data` is a folder for its
+    data alone, and `environment` is added to the server's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, data: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.folder = Path(tempfile.mkdtemp(prefix="agentguard-pg-"))
         self._account = _account()
         self._binaries = _binaries(self.folder, self._account)
-        self._data = self.folder / "data"
+        self._data = self.folder / "data" if data is None else data
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         user = getpass.getuser() if self._account is None else self._account.pw_name
         if self._account is not None:
-            os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
+            for folder in {self.folder, self._data.parent}:
+                os.chown(folder, self._account.pw_uid, self._account.pw_gid)
         self.dsn = f"postgresql://{user}@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", user, "--no-sync", "-E", "UTF8")
         # Crashes of processes are tried, not of machines: what the server wrote is not forced to the disk.
@@ -80,6 +84,7 @@ class Server:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
+            env=self._environment,
             timeout=120,
             user=None if account is None else account.pw_uid,
             group=None if account is None else account.pw_gid,
