@@ -247,7 +247,7 @@ class Sequencer:
                 while (count := self._ledger.number(connection, tenant, wait=False)) == _BATCH:
                     pass
         except StoreError as error:
-            if not quiet:
+            if not quiet and not self._stopped.is_set():
                 log.warning("events wait for their numbers: %s", error)
             return isinstance(error.__cause__, _ONLY_READ)
         return count is not None

@@ -3,6 +3,8 @@
 Appends: decisions with their arguments, each durable before the next, by one process and by four at once;
 beside each, in the same run and on the same disk, bare commits of the same rows: one prepared `INSERT` a
 transaction into a table of the same columns, write-ahead log and `synchronous=FULL` as the store has them.
+With `--store postgres` on a PostgreSQL server that is started for it and forces every commit to the disk, or
+on the one that a URL names; verification is measured on SQLite.
 Verification: so many events, decisions and outcomes in turn, checked from their stored bytes; with
 `--checkpoints` signed checkpoints among them, and the payloads with `--payloads`.
 """
@@ -10,6 +12,7 @@ Verification: so many events, decisions and outcomes in turn, checked from their
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -22,6 +25,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from agentguard.call import ContextRequest
 from agentguard.canonical import freeze
@@ -36,6 +41,7 @@ from agentguard.ledger.verify import verify
 from agentguard.stepup.signing import generate_key
 from agentguard.store import open_store
 from agentguard.store.protocol import Event, Payload
+from tests.postgres.server import Server, drop, fresh_url
 
 KEY = b"k" * 32
 WRITERS = (1, 4)
@@ -127,6 +133,37 @@ def commit(path: str, count: int, ready: Barrier, took: Any) -> None:
     db.close()
 
 
+def commit_postgres(url: str, count: int, ready: Barrier, took: Any) -> None:
+    """The same on PostgreSQL."""
+    rows = []
+    for number in range(count):
+        event, key, payload = decided(number)
+        when = events.instant(REQUEST.now)
+        rows.append(
+            (event["id"], "decision", when, os.urandom(32), key, "ben", events.leaf(event), payload.content)
+        )
+    sql = (
+        "INSERT INTO bare_event (id, type, at, edge, payload_key, subject, leaf, content)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    )
+    with psycopg.connect(url, autocommit=True) as db:
+        ready.wait()
+        start = time.perf_counter()
+        for row in rows:
+            db.execute(sql, row, prepare=True)
+        took.put((start, time.perf_counter()))
+
+
+def bare_postgres(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("DROP TABLE IF EXISTS bare_event")
+        db.execute(
+            "CREATE TABLE bare_event (no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL,"
+            " type text NOT NULL, at text NOT NULL, edge bytea NOT NULL, payload_key text, subject text,"
+            " leaf bytea NOT NULL, content bytea)"
+        )
+
+
 def bare(path: str) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode = WAL")
@@ -151,17 +188,38 @@ def rate(target: Callable[..., None], where: str, writers: int, count: int) -> f
     return each * writers / (max(end for _, end in spans) - min(start for start, _ in spans))
 
 
-def appends(folder: Path, count: int) -> list[dict[str, Any]]:
+Round = Callable[[str, int], tuple[float, float]]
+"""One round by so many writers: appends and bare commits a second."""
+
+
+def on_sqlite(folder: Path, count: int) -> Round:
+    def one(name: str, writers: int) -> tuple[float, float]:
+        bare(str(folder / f"bare-{name}.db"))
+        floor = rate(commit, str(folder / f"bare-{name}.db"), writers, count)
+        url = f"sqlite:///{folder / f'store-{name}.db'}"
+        open_store(url).close()
+        return rate(append, url, writers, count), floor
+
+    return one
+
+
+def on_postgres(dsn: str, count: int) -> Round:
+    def one(name: str, writers: int) -> tuple[float, float]:
+        bare_postgres(dsn)
+        floor = rate(commit_postgres, dsn, writers, count)
+        url = fresh_url(dsn)
+        open_store(url).close()
+        found = rate(append, url, writers, count)
+        drop(url)
+        return found, floor
+
+    return one
+
+
+def appends(measure: Round) -> list[dict[str, Any]]:
     found = []
     for writers in WRITERS:
-        ours, floor = [], []
-        for number in range(ROUNDS):
-            name = f"{writers}-{number}"
-            bare(str(folder / f"bare-{name}.db"))
-            floor.append(rate(commit, str(folder / f"bare-{name}.db"), writers, count))
-            url = f"sqlite:///{folder / f'store-{name}.db'}"
-            open_store(url).close()
-            ours.append(rate(append, url, writers, count))
+        ours, floor = zip(*(measure(f"{writers}-{number}", writers) for number in range(ROUNDS)), strict=True)
         a, b = statistics.median(ours), statistics.median(floor)
         found.append({"writers": writers, "appends_s": a, "bare_commits_s": b, "ratio": a / b})
     return found
@@ -231,10 +289,26 @@ def verification(folder: Path, number: int, checkpoints: int, payloads: bool) ->
     }
 
 
+@contextlib.contextmanager
+def postgres(store: str) -> Iterator[str | None]:
+    """Where the server is; None for SQLite."""
+    if store == "sqlite":
+        yield None
+    elif store == "postgres":
+        server = Server(durable=True)
+        try:
+            yield server.dsn
+        finally:
+            server.remove()
+    else:
+        yield store
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--store", default="sqlite", help="`sqlite`, `postgres`, or a PostgreSQL URL")
     parser.add_argument("--events", type=int, default=100_000, help="to verify; 0 for none")
     parser.add_argument("--appends", type=int, default=2_000, help="a round; 0 for none")
     parser.add_argument("--checkpoints", type=int, default=0, help="signed ones to verify with")
@@ -245,7 +319,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.appends:
-            found["appends"] = appends(folder, options.appends)
+            with postgres(options.store) as dsn:
+                measure = on_sqlite(folder, options.appends) if dsn is None else None
+                found["appends"] = appends(measure or on_postgres(str(dsn), options.appends))
         if options.events:
             found["verify"] = verification(folder, options.events, options.checkpoints, options.payloads)
     if options.json:

@@ -31,10 +31,17 @@ class Server:
     """A server of our own on loopback, to be stopped by who made it.
 
     PostgreSQL refuses to run as root: then it runs as `postgres`, or as `nobody`. `data` is a folder for its
-    data alone, and `environment` is added to the server's.
+    data alone, `environment` is added to the server's, and with `durable` every commit is forced to the disk,
+    as in production; tests try crashes of processes, not of machines.
     """
 
-    def __init__(self, *, data: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        data: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        durable: bool = False,
+    ) -> None:
         self._environment = {**os.environ, **(environment or {})}
         self.folder = Path(tempfile.mkdtemp(prefix="agentguard-pg-"))
         self._account = _account()
@@ -49,11 +56,11 @@ class Server:
                 os.chown(folder, self._account.pw_uid, self._account.pw_gid)
         self.dsn = f"postgresql://{user}@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", user, "--no-sync", "-E", "UTF8")
-        # Crashes of processes are tried, not of machines: what the server wrote is not forced to the disk.
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(
                 f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
-                f"unix_socket_directories = '{self.folder}'\nfsync = off\nmax_connections = 200\n"
+                f"unix_socket_directories = '{self.folder}'\nmax_connections = 200\n"
+                f"fsync = {'on' if durable else 'off'}\n"
             )
         self.start()
 
