@@ -17,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agentguard.access import check_access, near
 from agentguard.bundled import Bundled, BundleEntry, problem_of, remote_of
+from agentguard.channels.options import ChannelEntry, entry_keys, problems_of
+from agentguard.channels.options import files_of as channel_files
 from agentguard.engines.configured import EngineEntry, engine_of, files_of
 from agentguard.errors import ConfigurationError
 from agentguard.ledger.checkpoint_options import CheckpointEntry, CheckpointOptions
@@ -25,6 +27,7 @@ from agentguard.terms import MAX_DAYS, STRICT, Terms
 from agentguard.tools import ToolFacts, tool_name
 
 if TYPE_CHECKING:
+    from agentguard.channels.channel import OutboxChannel
     from agentguard.fetching import RemoteBundle
     from agentguard.policy import Default, Finding, Snapshot, Source
 
@@ -124,6 +127,9 @@ class ConfigDocument(_Model):
     )
     replayable: bool = False
     engines: list[EngineEntry] = []
+    channels: list[ChannelEntry] = Field(
+        default=[], description="where people are told of questions, flags and breaches, and answer"
+    )
     checkpoint: CheckpointEntry | None = Field(
         default=None, description="signed checkpoints of the ledger, kept outside the store"
     )
@@ -172,6 +178,7 @@ class Config:
     sweep_s: float | None = 60
     replayable: bool = False
     engines: tuple[EngineEntry, ...] = ()
+    channels: tuple[ChannelEntry, ...] = ()
     checkpoint: CheckpointOptions | None = None
     bundle: Path | BundleEntry | None = None
     trust: Path | None = None
@@ -249,6 +256,7 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     config = load_config(path)
     base = Path(os.path.abspath(path)).parent
     files = [file for entry in config.engines for file in files_of(entry, base)]
+    files += [file for channel in config.channels for file in channel_files(channel, base)]
     others = [near(other) for other in (config.directory, config.tools, *files) if other is not None]
     loose = check_access(dict.fromkeys(others))
     if loose:
@@ -269,7 +277,16 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "governance": config.governance,
         "checkpoint": config.checkpoint,
         "engines": [engine_of(entry, base) for entry in config.engines],
+        "outbox": _outbox(config, base),
     }
+
+
+def _outbox(config: Config, base: Path) -> list[OutboxChannel]:
+    if not config.channels:
+        return []
+    from agentguard.channels.configured import channels_of  # here: few configurations have channels
+
+    return [one.channel for one in channels_of(config.channels, base)]
 
 
 def _policies(config: Config, base: Path) -> dict[str, Any]:
@@ -338,6 +355,8 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
     if problem:
         findings.append(source.finding("AG303", problem, ("bundle",)))
     findings += _no_urls(source, document)
+    for at, why in problems_of(document.channels):
+        findings.append(source.finding("AG303", why, ("channels", *at)))
     checkpoint = None
     try:
         if document.checkpoint is not None:
@@ -361,6 +380,7 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         directory=base / document.directory if document.directory else None,
         tools=base / document.tools if document.tools else None,
         engines=tuple(document.engines),
+        channels=tuple(document.channels),
         checkpoint=checkpoint,
         bundle=_placed(document.bundle, base),
         trust=base / document.trust if document.trust else None,
@@ -468,6 +488,8 @@ def _validate(
 
 
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    if loc[0] == "channels" and len(loc) > 3:
+        return entry_keys(loc[2], next((part for part in loc[3:-1] if isinstance(part, str)), None))
     if len(loc) > 1:
         inner: dict[str, type[BaseModel]] = {
             "default": _Default,

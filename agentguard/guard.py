@@ -6,7 +6,7 @@ import contextlib
 import os
 import types
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self, TypeVar, overload
@@ -41,6 +41,8 @@ from agentguard.tools import ArgumentCheck, Tool, ToolFacts, shown_name, tool_en
 if TYPE_CHECKING:
     import datetime as dt
 
+    from agentguard.channels.channel import OutboxChannel
+    from agentguard.channels.running import Deliveries
     from agentguard.engines import Engine
     from agentguard.fetching import RemoteBundle
     from agentguard.governance.flag_sweeping import FlagNotice
@@ -167,6 +169,7 @@ class Guard:
         self.halted = ""
         self.checkpoints: PeriodicCheckpoints | None = None
         self._watches: list[Watch | Sweeper] = []
+        self._deliveries: Deliveries | None = None
         self._forked()
         _guards.add(self)
         try:
@@ -195,8 +198,11 @@ class Guard:
         options = {**guard_options(Path(path)), **changes}
         watch = options.pop("watch", None)
         checkpoint = options.pop("checkpoint", None)
+        outbox = options.pop("outbox", ())
         guard = cls(**options)
         try:
+            if outbox:
+                guard.deliver(outbox)
             if checkpoint is not None:
                 guard.keep_checkpoints(checkpoint)
             if watch is not None and "snapshot" not in changes:
@@ -221,6 +227,19 @@ class Guard:
             raise ConfigurationError("this guard makes checkpoints already")
         self.checkpoints = PeriodicCheckpoints(self, options)
         return self.checkpoints
+
+    def deliver(self, channels: Sequence[OutboxChannel]) -> None:
+        """Tell channels from the outbox from now on, each on a thread of its own and never in a call's way.
+
+        Raises:
+            ConfigurationError: this guard delivers already.
+            StoreError: the store could not begin a channel.
+        """
+        from agentguard.channels.running import Deliveries
+
+        if self._deliveries is not None:
+            raise ConfigurationError("this guard delivers to channels already")
+        self._deliveries = Deliveries(self.store, self.tenant, channels)
 
     # -- policies
 
@@ -628,6 +647,8 @@ class Guard:
         )
         for channel in self._channels:
             channel.put(question)
+        if self._deliveries is not None:
+            self._deliveries.wake()
 
     async def resume(
         self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
@@ -727,6 +748,8 @@ class Guard:
         finally:
             for watch in self._watches:
                 watch.stop()
+            if self._deliveries is not None:
+                self._deliveries.stop()
             for channel in self._channels:
                 channel.stop()
             for engine in self.engines:
@@ -746,6 +769,8 @@ class Guard:
             watch.start()
         if self.checkpoints is not None:
             self.checkpoints.start()
+        if self._deliveries is not None:
+            self._deliveries.start()
         self.in_force.forked()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 

@@ -15,6 +15,7 @@ from agentguard.cli import (
     agents,
     approvals,
     bundle,
+    channels,
     check,
     demo_command,
     eval_run,
@@ -105,6 +106,7 @@ def root(
              agentguard prove             what can no call ever do?
     Answer:  agentguard approvals list    what waits for a person
              agentguard approvals approve ID
+             agentguard channels list     where people are told, and answer
     Govern:  agentguard exceptions list   deviations, in force and asked for
              agentguard agents suspend ID no call of it runs any more
     Audit:   agentguard ledger verify
@@ -127,6 +129,7 @@ app.add_typer(grants.app, name="grants")
 app.add_typer(agents.app, name="agents")
 app.add_typer(reviewers.app, name="reviewers")
 app.add_typer(flags.app, name="flags")
+app.add_typer(channels.app, name="channels")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(proving.app, name="prove")
 app.add_typer(ledger.app, name="ledger")
