@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
 from agentguard.canonical import Frozen, freeze
-from agentguard.operations import Consult, Fetch, Operation
+from agentguard.errors import StoreError
+from agentguard.operations import Consult, Count, Fetch, Operation
 from agentguard.session import Pause, Session
 from agentguard.tools import Tool
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agentguard.stepup.model import Approval
 
 
-__all__ = ["Call", "consult", "digest_of", "fetch", "request_of"]
+__all__ = ["Call", "compare", "consult", "digest_of", "fetch", "request_of"]
 
 _FACT_KEYS: Final = frozenset({"context", "resource", "workload"})
 log = logging.getLogger("agentguard")
@@ -146,3 +147,34 @@ def consult(guard: Guard, request: ContextRequest) -> Generator[Operation, Any, 
         return request
     opinions = yield Consult(request, asked)
     return replace(request, supplied={**request.supplied, "engines": freeze(opinions).view})
+
+
+def compare(
+    guard: Guard, snapshot: Snapshot, request: ContextRequest, frozen: Frozen, *, counted: bool = False
+) -> Generator[Operation, Any, ContextRequest]:
+    """The request with how it differs from the agent's baseline, where rules of its tool ask.
+
+    `counted` says that the ledger has this very call already. INVARIANT: what fact providers say about it
+    does not count: the guard alone compares.
+    """
+    if "baseline" not in snapshot.needs(request.tool):
+        return request
+    from agentguard.governance.baseline_facts import FACTS, facts_of  # here: few rules ask
+
+    agent = request.agent.get("id")
+    known = snapshot.register.baselines.get(agent) if isinstance(agent, str) else None
+    calls: int | None = None
+    found: Mapping[str, Any] = {}
+    try:
+        if known is not None and request.now is not None and known.holds_at(request.now):
+            calls = yield Count(str(agent), request.tool)
+    except StoreError as error:
+        log.warning("the calls of the last hour could not be counted: %s", error)
+    try:
+        mine = None if calls is None else calls + (not counted)
+        found = facts_of(known, request, frozen.canonical, calls=mine, digest=guard.hmac)
+    except Exception as error:
+        # Absent facts: every rule that reads them fires, and no allow rule does.
+        log.warning("`%s` could not be compared with a baseline: %s", request.tool, type(error).__name__)
+    others = {key: one for key, one in request.supplied.get("baseline", {}).items() if key not in FACTS}
+    return replace(request, supplied={**request.supplied, "baseline": freeze({**others, **found}).view})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agentguard.asking import from_policy, known_today
 from agentguard.call import ContextRequest, binding_digest
-from agentguard.calls import Call, consult, fetch
+from agentguard.calls import Call, compare, consult, fetch
 from agentguard.canonical import Frozen, freeze
 from agentguard.decision import Approve, Decision, Effect, SetArgument, plain
 from agentguard.errors import AgentGuardError, ClaimRefused, RegisterChanged, Remedy, ToolCallDenied
@@ -95,6 +95,7 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:
         request = yield from consult(guard, request)
+    request = yield from compare(guard, snapshot, request, final, counted=True)
     call.decided, call.limited = request, False
     again = yield from decide(guard, call, snapshot, request, final)
     match = again.deciding

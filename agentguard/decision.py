@@ -22,6 +22,7 @@ __all__ = [
     "Reserve",
     "SetArgument",
     "Stage",
+    "Suspend",
 ]
 
 Mode = Literal["enforce", "observe"]
@@ -43,12 +44,24 @@ for _rank, _effect in enumerate(Effect):
     _effect.rank = _rank
 
 
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """That a rule suspends an agent on which it fires `after` times within `within_s` seconds."""
+
+    after: int
+    within_s: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"after": self.after, "within_s": self.within_s}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
     """One rule that fired.
 
     `error` is set when the rule fired because it could not be evaluated. `at` is `file:line` where known.
     `policy` is `agentguard` for what the guard itself says (`agentguard/default`, `agentguard/identity`).
+    `deviation` says that its condition asks for the agent's baseline.
     """
 
     rule_id: str
@@ -58,6 +71,8 @@ class Matched:
     reason: str = ""
     error: str | None = None
     at: str | None = None
+    deviation: bool = False
+    suspend: Suspend | None = None
 
     @property
     def name(self) -> str:
@@ -72,6 +87,8 @@ class Matched:
             "reason": self.reason,
             "error": self.error,
             "at": self.at,
+            **({"deviation": True} if self.deviation else {}),
+            **({} if self.suspend is None else {"suspend": self.suspend.to_json()}),
         }
 
 
@@ -101,7 +118,8 @@ class Flag:
     """Record a violation; the call proceeds. `review_in_s` is in seconds, `converts_on` an ISO date.
 
     `escalate_to` is one name, to whom it goes when its review is due, or levels in order. `observed` is the
-    effect that the rule would have had, `exception` the one that stood in for the rule.
+    effect that the rule would have had, `exception` the one that stood in for the rule, `deviation` says that
+    its condition asks for the agent's baseline.
     """
 
     rule: str
@@ -113,6 +131,7 @@ class Flag:
     converts_to: Effect | None = None
     observed: Effect | None = None
     exception: str | None = None
+    deviation: bool = False
     kind: Literal["flag"] = "flag"
 
     @property

@@ -19,6 +19,7 @@ from agentguard.operations import (
     Change,
     Claim,
     Consult,
+    Count,
     Failed,
     Fetch,
     Flow,
@@ -111,6 +112,8 @@ def perform(guard: Guard, op: Operation) -> Any:
         case Refresh():
             guard.in_force.refresh()
             return None
+        case Count():
+            return guard.recent.count(op.agent, op.tool, guard.now())
         case Load():
             return store.approval(tenant, op.approval_id)
         case Vet():

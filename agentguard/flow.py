@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import EMPTY, ContextRequest
-from agentguard.calls import Call, consult, digest_of, fetch, request_of
+from agentguard.calls import Call, compare, consult, digest_of, fetch, request_of
 from agentguard.canonical import Frozen, freeze
 from agentguard.decision import (
     Approve,
@@ -118,10 +118,10 @@ def settle_call(
 ) -> Flow:
     """Decide a request with what is in force, as often as that changes meanwhile, and do what is decided."""
     force = guard.in_force
-    call.decided = request
     if snapshot is None:
         snapshot, call.register = force.pair
     for _ in range(_ROUNDS):
+        call.decided = request = yield from compare(guard, snapshot, request, frozen)
         try:
             return (yield from _decided(guard, call, snapshot, request, frozen))
         except RegisterChanged:

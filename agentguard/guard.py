@@ -23,6 +23,7 @@ from agentguard.inforce import InForce
 from agentguard.ledger.keys import args_hmac, ledger_key
 from agentguard.ledger.lookback import has_run
 from agentguard.operations import Flow
+from agentguard.recent import Recent
 from agentguard.recorder import Recorder
 from agentguard.registry import Registry
 from agentguard.remembering import Remembering
@@ -162,6 +163,7 @@ class Guard:
         self.now: Final = self.store.now
         self.waiter: Final = ApprovalWaiter(self.store)
         self.recorder: Final = Recorder(self.store, tenant, self.now)
+        self.recent: Final = Recent(self.store, tenant)
         self.in_force: Final = InForce(
             snapshot, self.store, tenant, self.now, directory=directory, governance=governance
         )
@@ -772,6 +774,7 @@ class Guard:
         if self._deliveries is not None:
             self._deliveries.start()
         self.in_force.forked()
+        self.recent.forked()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:

@@ -26,6 +26,7 @@ __all__ = [
     "Claim",
     "Closed",
     "Consult",
+    "Count",
     "Failed",
     "Fetch",
     "Flow",
@@ -57,6 +58,14 @@ class Consult:
 
     request: ContextRequest
     engines: Sequence[Engine]
+
+
+@dataclass(slots=True)
+class Count:
+    """How many calls of a tool an agent made within the last hour, as the ledger has them."""
+
+    agent: str
+    tool: str
 
 
 @dataclass(slots=True)
@@ -173,6 +182,7 @@ class Run:
 Operation = (
     Fetch
     | Consult
+    | Count
     | Refresh
     | Record
     | Buffer

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from agentguard.cli import (
     agents,
     approvals,
+    baselines,
     bundle,
     channels,
     check,
@@ -27,6 +28,7 @@ from agentguard.cli import (
     ledger,
     proving,
     replay,
+    report,
     reviewers,
     schema,
     test,
@@ -109,6 +111,8 @@ def root(
              agentguard channels list     where people are told, and answer
     Govern:  agentguard exceptions list   deviations, in force and asked for
              agentguard agents suspend ID no call of it runs any more
+             agentguard baselines learn ID --from DATE  what is normal for it
+             agentguard report            what deviated, who was asked, what is overdue
     Audit:   agentguard ledger verify
 
     Exit codes: 0 clean, 1 findings or refused, 2 usage or configuration; of `prove` also 3, unknown.
@@ -121,12 +125,14 @@ app.command()(check.check)
 app.command("test")(test.run_cases)
 app.command()(explain.explain)
 app.command()(replay.replay)
+app.command()(report.report)
 app.command()(schema.schema)
 app.command()(demo_command.demo)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(grants.app, name="grants")
 app.add_typer(agents.app, name="agents")
+app.add_typer(baselines.app, name="baselines")
 app.add_typer(reviewers.app, name="reviewers")
 app.add_typer(flags.app, name="flags")
 app.add_typer(channels.app, name="channels")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from agentguard.cli.eval_text import again, figure, interval, last_line, result
-from agentguard.cli.safe_text import visible
+from agentguard.cli.html_page import render
 
 if TYPE_CHECKING:
     from agentguard_evals.metrics import Metric
@@ -51,17 +50,12 @@ class _Stack:
 
 def page(report: Report) -> str:
     """The page as text."""
-    from jinja2 import Environment, StrictUndefined
-
     from agentguard_evals.metrics import METRICS
     from agentguard_evals.wrong import what_went_wrong
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(v=visible, n=_number, interval=interval, result=result)
-    source = files("agentguard.cli").joinpath("eval.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return render(
+        "eval.html.jinja",
+        {"interval": interval, "result": result},
         report=report,
         metrics=METRICS,
         figure=figure,
@@ -74,10 +68,6 @@ def page(report: Report) -> str:
         shown=_SHOWN,
         last=last_line(report, ["this page"]),
     )
-
-
-def _number(value: object) -> str:
-    return f"{value:,}"
 
 
 def _wrong(suite: SuiteReport) -> list[CaseResult]:

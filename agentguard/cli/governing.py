@@ -26,6 +26,7 @@ __all__ = [
     "ReasonOption",
     "WhoOption",
     "YesOption",
+    "back",
     "confirm",
     "desk_of",
     "find_record",
@@ -157,6 +158,16 @@ def moment(text: str, now: dt.datetime) -> dt.datetime:
         raise ConfigurationError(
             f"`{text[:40]}` is no time; write `14d`, `2027-03-01` or `2027-03-01T10:00:00Z`"
         ) from None
+
+
+def back(text: str, now: dt.datetime) -> dt.datetime:
+    """A point in time that has been: a date, an ISO time with a zone, or a span before now such as `14d`.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    at = moment(text, now)
+    return at if text[:4].isdigit() and "-" in text else now - (at - now)
 
 
 def confirm(question: str, yes: bool) -> None:

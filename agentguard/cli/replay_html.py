@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from agentguard.cli.html_page import render
 from agentguard.cli.replay_text import HOW, KINDS, asking, last_line, missing, when
-from agentguard.cli.safe_text import visible
 
 if TYPE_CHECKING:
     from agentguard.policy.replay import Report
@@ -33,14 +32,9 @@ class _Bar:
 
 def page(report: Report, candidate: Sequence[str]) -> str:
     """The page as text; `candidate` are the paths of the candidate."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(v=visible, n=_number, when=when)
-    source = files("agentguard.cli").joinpath("replay.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return render(
+        "replay.html.jinja",
+        {"when": when},
         report=report,
         candidate=" ".join(candidate),
         groups=report.groups[:_GROUPS],
@@ -59,10 +53,6 @@ def page(report: Report, candidate: Sequence[str]) -> str:
         missing=list(missing(report)),
         last=last_line(report),
     )
-
-
-def _number(value: object) -> str:
-    return f"{value:,}"
 
 
 def _sum(tally: Mapping[str, Counter[Any]]) -> Counter[Any]:

@@ -12,12 +12,13 @@ __all__ = ["schema"]
 
 def schema(
     kind: Annotated[
-        Literal["policy", "test", "proofs", "config", "tools", "eval-report"],
-        typer.Argument(metavar="policy|test|proofs|config|tools|eval-report", help="Of which files."),
+        Literal["policy", "test", "proofs", "config", "tools", "eval-report", "report"],
+        typer.Argument(metavar="policy|test|proofs|config|tools|eval-report|report", help="Of which files."),
     ],
 ) -> None:
     """Print the JSON Schema of policy files, of tests, of proofs, of the configuration, of tool facts, or of
-    the reports that `agentguard eval run --out report.json` writes.
+    the reports of `agentguard eval run --out report.json` (`eval-report`) and `agentguard report --json`
+    (`report`).
 
     Editors with a YAML language server read it when a file begins with the line that the examples show;
     `agentguard init` writes schemas and lines.

@@ -13,6 +13,7 @@ from agentguard import cel
 from agentguard.errors import ArgumentsError
 from agentguard.governance.deviation import ExceptionContent
 from agentguard.ledger.events import instant
+from agentguard.ledger.lookback import number_at
 from agentguard.policy.evaluation import truth
 from agentguard.policy.expressions import Expressions, Fault
 from agentguard.policy.scalars import tool_matches
@@ -47,7 +48,7 @@ def still_matching(store: Store, tenant: str, exceptions: Mapping[str, Exception
         return []
     found = {id: _Count(read) for id, read in exceptions.items()}
     first = min(read.expires for read in exceptions.values())
-    for event in _decisions(store, tenant, _number_at(store, tenant, first)):
+    for event in _decisions(store, tenant, number_at(store, tenant, first)):
         for count in found.values():
             count.look(store, tenant, event)
     return [count.told(id) for id, count in sorted(found.items()) if count.calls or count.unclear]
@@ -120,19 +121,6 @@ def _holds(store: Store, tenant: str, condition: cel.Program, event: Mapping[str
     }
     said = truth(condition, bindings)
     return said if isinstance(said, bool) else None
-
-
-def _number_at(store: Store, tenant: str, at: dt.datetime) -> int:
-    """The number after which every event is from `at` or later, as far as the clock ran forward."""
-    low, high = 0, store.head(tenant)[0]
-    while low < high:
-        middle = (low + high) // 2
-        row = next(iter(store.events(tenant, after=middle, limit=1)), None)
-        if row is None or row.at >= at:
-            high = middle
-        else:
-            low = middle + 1
-    return max(0, low - 1)
 
 
 def _decisions(store: Store, tenant: str, after: int) -> Iterator[Mapping[str, Any]]:

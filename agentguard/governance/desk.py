@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentguard.errors import ConfigurationError, NotFound, RecordRefused
-from agentguard.governance import agents, exceptions, grants, sightings
+from agentguard.errors import NotFound, RecordRefused
+from agentguard.governance import agents, exceptions, grants, sightings, vouching
 from agentguard.governance.deviation import ExceptionContent, content_of, document_of, read_content
-from agentguard.governance.vouching import Word, check_word
+from agentguard.governance.vouching import Word
 from agentguard.ids import record_id
 from agentguard.stepup.directory import Directory
 from agentguard.stepup.eligibility import LOCAL, fold
@@ -184,14 +184,10 @@ class Desk:
 
     def _heard(self, key: RecordKey, word: Word) -> Word:
         """The word with the canonical subject and the store's time, once it is clear that it is theirs."""
-        word = replace(word, at=self.store.now())
-        try:
-            subject = check_word(word, tenant=self.tenant, kind=key[0], id=key[1], directory=self.directory)
-            if subject != LOCAL and self.directory.active(subject) is not True:
-                raise RecordRefused(f"`{word.subject}` is not active in the directory")
-        except ConfigurationError as error:
-            raise RecordRefused(f"the directory is not readable: {error}") from error
-        return replace(word, subject=subject)
+        kind, id = key
+        return vouching.heard(
+            word, self.store.now(), tenant=self.tenant, kind=kind, id=id, directory=self.directory
+        )
 
     def _vote(self, id: str, word: Word, move: Callable[..., RecordsChange | None]) -> Record:
         key = (exceptions.KIND, id)

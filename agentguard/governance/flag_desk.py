@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from agentguard.errors import ConfigurationError, NotFound, RecordRefused
+from agentguard.errors import NotFound, RecordRefused
 from agentguard.governance import agents, exceptions, flags, sightings
 from agentguard.governance.exception_record import ExceptionState, vouched
 from agentguard.governance.exception_record import tell as tell_exception
@@ -15,9 +15,8 @@ from agentguard.governance.flag_fingerprint import index_id
 from agentguard.governance.flag_item import KIND, Item, Resolution, tell
 from agentguard.governance.flag_joining import INDEX, forget
 from agentguard.governance.projecting import project
-from agentguard.governance.vouching import Word, check_approver, check_word
+from agentguard.governance.vouching import Word, check_approver, heard
 from agentguard.stepup.directory import Directory
-from agentguard.stepup.eligibility import LOCAL
 from agentguard.store.protocol import Known, Record, RecordKey, RecordsChange, RecordsUpdate, Store
 from agentguard.terms import STRICT, Terms
 
@@ -98,14 +97,8 @@ class FlagDesk:
 
     def _heard(self, key: RecordKey, word: Word) -> Word:
         """The word with the canonical subject and the store's time, once it is clear that it is theirs."""
-        word = replace(word, at=self.store.now())
-        try:
-            subject = check_word(word, tenant=self.tenant, kind=key[0], id=key[1], directory=self.directory)
-            if subject != LOCAL and self.directory.active(subject) is not True:
-                raise RecordRefused(f"`{word.subject}` is not active in the directory")
-        except ConfigurationError as error:
-            raise RecordRefused(f"the directory is not readable: {error}") from error
-        return replace(word, subject=subject)
+        kind, id = key
+        return heard(word, self.store.now(), tenant=self.tenant, kind=kind, id=id, directory=self.directory)
 
     def _same(self, item: Item, resolution: Mapping[str, Any]) -> None:
         """Refuse a resolution that `draft` would not make: it may come from anywhere."""

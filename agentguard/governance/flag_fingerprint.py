@@ -18,7 +18,7 @@ import pydantic_core
 from agentguard.canonical import encode
 from agentguard.ids import record_id
 
-__all__ = ["Kinds", "argument_kinds", "flag_id", "index_id"]
+__all__ = ["Kinds", "argument_kinds", "flag_id", "index_id", "kinds_of"]
 
 Kinds = tuple[tuple[str, str], ...]
 """The name of each argument, in order, with the kind of its value."""
@@ -40,8 +40,11 @@ def argument_kinds(canonical: bytes) -> Kinds | None:
         tree = pydantic_core.from_json(canonical)
     except ValueError:
         return None
-    if not isinstance(tree, dict):
-        return None
+    return kinds_of(tree) if isinstance(tree, dict) else None
+
+
+def kinds_of(tree: Mapping[str, Any]) -> Kinds:
+    """The kinds in arguments as their canonical form reads."""
     found: dict[str, str] = {}
     for name in sorted(tree):
         if len(found) >= MAX_NAMES or not _NAME.fullmatch(name):

@@ -12,16 +12,17 @@ import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from agentguard.errors import RecordRefused
-from agentguard.governance import flags
+from agentguard.errors import NotFound, RecordRefused
+from agentguard.governance import agents, flags
 from agentguard.governance.flag_fingerprint import Kinds, argument_kinds, flag_id, index_id
 from agentguard.governance.flag_item import KIND, Item, tell
 from agentguard.governance.flag_policy import FlagPolicy
 from agentguard.governance.flags import Occurrence
 from agentguard.governance.projecting import Projection, Seen
+from agentguard.governance.sightings import keepable
 from agentguard.store.protocol import Event, Known, Record, RecordKey, Store
 
-__all__ = ["INDEX", "PER_AGENT", "PER_RULE", "Joining", "forget", "index_of"]
+__all__ = ["INDEX", "PER_AGENT", "PER_RULE", "Joining", "Owners", "forget", "index_of", "occurrence"]
 
 INDEX: Final = "flag-index"
 """The kind of the records that list a rule's open items."""
@@ -64,11 +65,12 @@ class Joining:
         return table.changed(), table.events
 
     def _occurrences(self, batch: Sequence[Seen]) -> Iterator[Occurrence]:
-        kinds = self._kinds(batch)
+        kinds = self.kinds(batch)
+        owners = Owners(self._store, self._tenant)
         for seen in batch:
-            yield _occurrence(seen.event, kinds)
+            yield occurrence(seen.event, seen.event.get("flag"), kinds, owners)
 
-    def _kinds(self, batch: Sequence[Seen]) -> dict[str, Kinds]:
+    def kinds(self, batch: Sequence[Seen]) -> dict[str, Kinds]:
         """The kinds of the arguments that are still there, by the keyed digest that the events carry."""
         wanted = {name for seen in batch if isinstance(name := seen.event.get("args_hmac"), str) and name}
         if not wanted:
@@ -183,10 +185,39 @@ def _keys_of(one: Occurrence) -> Iterator[RecordKey]:
     yield INDEX, _index(one.rule)
 
 
-def _occurrence(event: Mapping[str, Any], kinds: Mapping[str, Kinds]) -> Occurrence:
-    """One call. INVARIANT: what cannot be read of an event is left empty, so that none stops the others."""
-    said = event.get("flag")
+class Owners:
+    """Whose an agent is, as the inventory says; each is looked up once."""
+
+    def __init__(self, store: Store, tenant: str) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._known: dict[str, str | None] = {}
+
+    def of(self, event: Mapping[str, Any]) -> str | None:
+        """The owner of the agent of an event; what the event itself says where nobody registered it."""
+        agent = _text(event.get("agent"))
+        if agent not in self._known:
+            self._known[agent] = self._read(agent) if keepable(agent) else None
+        return self._known[agent] or _text(event.get("owner")) or None
+
+    def _read(self, agent: str) -> str | None:
+        try:
+            facts = self._store.record(self._tenant, agents.KIND, agent).body.get("facts")
+        except NotFound:
+            return None
+        return _text(facts.get("owner")) if isinstance(facts, Mapping) else None
+
+
+def occurrence(
+    event: Mapping[str, Any], said: object, kinds: Mapping[str, Kinds], owners: Owners
+) -> Occurrence:
+    """One call, and what its rule says of the flag: a deviation goes to the agent's owner, and then to whom
+    the rule names. INVARIANT: what cannot be read of an event is left empty, so that none stops the others.
+    """
     policy = FlagPolicy.from_json(said)
+    owner = owners.of(event) if isinstance(said, Mapping) and said.get("deviation") is True else None
+    if owner is not None and owner != policy.owner:
+        policy = policy.owned_by(owner)
     rule = _text(said.get("rule") if isinstance(said, Mapping) else None) or "?"
     agent, tool = _text(event.get("agent")) or "?", _text(event.get("tool")) or "?"
     found = kinds.get(_text(event.get("args_hmac")))

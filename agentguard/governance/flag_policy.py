@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentguard.decision import Effect, FlagLevel
@@ -43,6 +43,12 @@ class FlagPolicy:
     converts_to: Effect | None = None
     observed: Effect | None = None
     exception: str | None = None
+
+    def owned_by(self, owner: str) -> FlagPolicy:
+        """The same for another owner; whom the rule names has it next, where it names no levels."""
+        named = self.owner not in (owner, _NOBODY)
+        levels = self.levels or ((FlagLevel(self.owner),) if named else ())
+        return replace(self, owner=owner, levels=levels)
 
     @classmethod
     def from_json(cls, data: object) -> FlagPolicy:

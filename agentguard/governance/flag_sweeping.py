@@ -16,6 +16,7 @@ from typing import Any, Final
 from agentguard.decision import Effect
 from agentguard.errors import RecordRefused
 from agentguard.governance import flags
+from agentguard.governance.deviations import Deviations
 from agentguard.governance.flag_item import KIND, FlagState
 from agentguard.governance.flag_joining import Joining
 from agentguard.governance.projecting import project
@@ -68,11 +69,13 @@ def sweep(store: Store, tenant: str, *, tell: Tell | None = None, limit: int | N
     Raises:
         StoreError: the store could not do it; what was done before stays.
     """
-    joining = Joining(store, tenant)
+    joining, deviations = Joining(store, tenant), Deviations(store, tenant)
     events: list[Event] = []
     try:
         taken = project(store, tenant, joining.projection, limit=limit)
-        events.extend(event for batch in joining.events.values() for event in batch)
+        project(store, tenant, deviations.projection, limit=limit)
+        for one in (joining, deviations):
+            events.extend(event for batch in one.events.values() for event in batch)
         for written in _advance_due(store, tenant):
             events.extend(written)
     finally:

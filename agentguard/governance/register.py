@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentguard.errors import AgentGuardError
-from agentguard.governance import exceptions, grants
+from agentguard.governance import baselines, exceptions, grants
+from agentguard.governance.baselines import Baseline
 from agentguard.policy.register import Refused, Register
 from agentguard.terms import STRICT, Terms
 
@@ -28,13 +29,14 @@ def in_force(
 ) -> Register:
     """The register of a version, from the records of `Store.register`.
 
-    An exception or a grant counts where the people who approved it vouch for exactly what it says, checked
-    with the keys of `directory` as they are now; without a directory no signature can be checked. What does
-    not hold is in `refused`, with the reason. An agent that is registered is suspended, whatever else its
-    record says.
+    An exception, a grant or a baseline counts where the people who approved it vouch for exactly what it
+    says, checked with the keys of `directory` as they are now; without a directory no signature can be
+    checked. What does not hold is in `refused`, with the reason. An agent that is registered is suspended,
+    whatever else its record says.
     """
     found: list[dict[str, Any]] = []
     refused: list[Refused] = []
+    normal: dict[str, Baseline] = {}
     for record in records:
         try:
             match record.kind:
@@ -47,7 +49,9 @@ def in_force(
                 case "agent":
                     found.append({"kind": "agent", "id": record.id, "state": record.state})
                 case "baseline":
-                    pass  # read by fact providers, not by the core
+                    normal[record.id] = baselines.vouched(
+                        record, tenant=tenant, directory=directory, terms=terms
+                    )
                 case other:
                     refused.append(Refused(record.id, f"a record of the kind `{other}` is not for the core"))
         except AgentGuardError as error:
@@ -58,4 +62,4 @@ def in_force(
                 Refused(record.id, f"{record.kind} `{record.id}` is damaged ({type(error).__name__})")
             )
     register = Register.from_records(version, found, longest=terms.longest)
-    return replace(register, refused=(*refused, *register.refused))
+    return replace(register, refused=(*refused, *register.refused), baselines=normal)

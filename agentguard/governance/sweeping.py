@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from agentguard.governance import exceptions, grants
+from agentguard.governance import baselines, exceptions, grants
 from agentguard.governance.projecting import Projection, project
 from agentguard.governance.sightings import SIGHTINGS
+from agentguard.governance.suspending import SUSPENSIONS
 from agentguard.governance.usage import KIND as USED
 from agentguard.governance.usage import USAGE
 from agentguard.store.protocol import Known, Record, RecordsChange, Store
 
 __all__ = ["PROJECTIONS", "Swept", "expire_due", "sweep"]
 
-PROJECTIONS: Final[tuple[Projection, ...]] = (SIGHTINGS, USAGE)
+PROJECTIONS: Final[tuple[Projection, ...]] = (SIGHTINGS, USAGE, SUSPENSIONS)
 """What follows from the ledger here; further projections are handed to `sweep`."""
 
 _EXPIRES: Final[Mapping[str, Callable[[Record, dt.datetime], RecordsChange | None]]] = {
     exceptions.KIND: exceptions.expire,
     grants.KIND: grants.expire,
+    baselines.KIND: baselines.expire,
 }
 
 

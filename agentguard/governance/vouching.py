@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentguard.canonical import digest, encode
-from agentguard.errors import RecordRefused
+from agentguard.errors import ConfigurationError, RecordRefused
 from agentguard.ledger.events import instant
 from agentguard.stepup.eligibility import LOCAL, MAX_REASON, fold
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from agentguard.stepup.directory import Directory
     from agentguard.terms import Terms
 
-__all__ = ["MAX_AGE_S", "Word", "check_approver", "check_word", "content_digest", "payload", "signed_word"]
+__all__ = [
+    "MAX_AGE_S", "Word", "check_approver", "check_word", "content_digest", "heard", "payload", "signed_word",
+]  # fmt: skip
 
 MAX_AGE_S: Final = 900
 """Seconds that a signature may be old when it is handed in."""
@@ -33,7 +35,8 @@ MAX_SKEW_S: Final = 5
 MAX_BYTES: Final = 32 * 1024
 _GROUP: Final = "group:"
 
-Assurance = Literal["signed", "local"]
+Assurance = Literal["signed", "local", "rule"]
+"""Signed by a person, typed by nobody knows whom, or said by a rule (which only ever suspends)."""
 
 
 class _Signed(BaseModel):
@@ -172,6 +175,22 @@ def check_word(word: Word, *, tenant: str, kind: str, id: str, directory: Direct
             "the signature was not made when it was handed in; check the clock and sign again"
         )
     return subject
+
+
+def heard(word: Word, now: dt.datetime, *, tenant: str, kind: str, id: str, directory: Directory) -> Word:
+    """The word with the canonical subject and the store's time, once it is clear that it is theirs.
+
+    Raises:
+        RecordRefused: it is not theirs, they are not active, or the directory cannot be read.
+    """
+    word = replace(word, at=now)
+    try:
+        subject = check_word(word, tenant=tenant, kind=kind, id=id, directory=directory)
+        if subject != LOCAL and directory.active(subject) is not True:
+            raise RecordRefused(f"`{word.subject}` is not active in the directory")
+    except ConfigurationError as error:
+        raise RecordRefused(f"the directory is not readable: {error}") from error
+    return replace(word, subject=subject)
 
 
 def check_approver(

@@ -20,6 +20,7 @@ from agentguard.decision import (
     Reserve,
     SetArgument,
     Stage,
+    Suspend,
 )
 
 __all__ = ["decided"]
@@ -57,12 +58,12 @@ def _matched(data: Mapping[str, Any]) -> Matched:
     get = data.get
     name = (
         data["rule_id"], data["policy"], data["effect"], get("mode", "enforce"), get("reason", ""),
-        get("error"), get("at"),
+        get("error"), get("at"), get("deviation") is True, _suspend(get("suspend")),
     )  # fmt: skip
     found = _known.get(name)
     if found is not None:
         return found
-    rule, policy, effect, mode, reason, error, at = name
+    rule, policy, effect, mode, reason, error, at, deviation, suspend = name
     if mode not in ("enforce", "observe"):
         raise ValueError("no such mode")
     found = Matched(
@@ -73,11 +74,17 @@ def _matched(data: Mapping[str, Any]) -> Matched:
         reason=_text(reason),
         error=_maybe(error),
         at=_maybe(at),
+        deviation=deviation,
+        suspend=suspend,
     )
     if len(_known) >= _KEPT:
         _known.clear()
     _known[name] = found
     return found
+
+
+def _suspend(data: Any) -> Suspend | None:
+    return None if data is None else Suspend(_whole(data["after"]), _whole(data["within_s"]))
 
 
 def _obligation(data: Mapping[str, Any]) -> Obligation:
@@ -100,6 +107,7 @@ def _flag(data: Mapping[str, Any]) -> Obligation:
         converts_to=None if converts is None else _EFFECTS[converts],
         observed=None if observed is None else _EFFECTS[observed],
         exception=_maybe(data.get("exception")),
+        deviation=data.get("deviation") is True,
     )
 
 

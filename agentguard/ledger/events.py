@@ -345,9 +345,13 @@ def _decision(decided: Decision) -> str:
 def _matched(match: Matched) -> str:
     at = f'"at":{_q(match.at)},' if match.at else ""
     mode = None if match.mode == "enforce" else match.mode
+    deviation = '"deviation":true,' if match.deviation else ""
+    found = match.suspend
+    suspend = "" if found is None else f',"suspend":{{"after":{found.after},"within_s":{found.within_s}}}'
     return (
-        f'{{{at}"effect":"{match.effect.value}"{_opt("error", _kind(match.error))}{_opt("mode", mode)}'
-        f',"policy":{_q(match.policy)}{_opt("reason", match.reason)},"rule_id":{_q(match.rule_id)}}}'
+        f'{{{at}{deviation}"effect":"{match.effect.value}"{_opt("error", _kind(match.error))}'
+        f"{_opt('mode', mode)}"
+        f',"policy":{_q(match.policy)}{_opt("reason", match.reason)},"rule_id":{_q(match.rule_id)}{suspend}}}'
     )
 
 
@@ -367,6 +371,7 @@ def _obligation(item: Obligation) -> dict[str, Any]:
                 converts_to=item.converts_to.value if item.converts_to else None,
                 observed=item.observed.value if item.observed else None,
                 exception=item.exception,
+                deviation=item.deviation or None,
             )
         case Approve():
             return some(

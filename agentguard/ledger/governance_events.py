@@ -1,4 +1,4 @@
-"""The events of exceptions, grants and agents, written from the content of their records.
+"""The events of exceptions, grants, agents and baselines, written from the content of their records.
 
 INVARIANT: no condition is in an event, since one may hold argument values: the digest of the content stands
 for it, and that is what people signed.
@@ -16,7 +16,7 @@ from agentguard.ledger.events import VERSION, Event, instant, some
 if TYPE_CHECKING:
     from agentguard.governance.vouching import Word
 
-__all__ = ["agent_moved", "exception_moved", "grant_moved"]
+__all__ = ["agent_moved", "baseline_moved", "exception_moved", "grant_moved"]
 
 _EXCEPTION: Final = (
     "agent", "principal", "rules", "tools", "secrets", "owner", "requester", "reason", "not_before",
@@ -24,6 +24,7 @@ _EXCEPTION: Final = (
 )  # fmt: skip
 _GRANT: Final = ("approval", "agent", "principal", "rules", "tools", "reason", "expires", "uses")
 _AGENT: Final = ("owner", "tags", "environments")
+_BASELINE: Final = ("owner", "version", "replaces", "ends")
 
 
 def exception_moved(
@@ -68,6 +69,24 @@ def agent_moved(
         **_of(facts, _AGENT),
         digest=digest(encode(dict(facts))),
         word=by.to_json(),
+    )
+
+
+def baseline_moved(
+    move: str, content: Mapping[str, Any], *, by: Word | None, id: str, at: dt.datetime
+) -> Event:
+    """`baseline.proposed`, `.approved`, `.rejected`, `.revoked` or `.expired`: which version, learned from
+    which events. `replaces` is the digest of the one that it takes the place of."""
+    learned = content.get("learned", {})
+    return some(
+        **_base(f"baseline.{move}", content, id, at),
+        baseline=content.get("agent"),
+        **_of(content, _BASELINE),
+        first=learned.get("first"),
+        last=learned.get("last"),
+        calls=learned.get("calls"),
+        digest=digest(encode(dict(content))),
+        word=None if by is None else by.to_json(),
     )
 
 

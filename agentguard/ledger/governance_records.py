@@ -1,4 +1,4 @@
-"""The events of exceptions, grants and agents, read back: one model a kind of record."""
+"""The events of exceptions, grants, agents and baselines, read back: one model a kind of record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["AgentMoved", "ExceptionMoved", "GrantMoved"]
+__all__ = ["AgentMoved", "BaselineMoved", "ExceptionMoved", "GrantMoved"]
 
 
 class _Model(BaseModel):
@@ -22,7 +22,7 @@ class WordRecord(_Model):
     digest: str
     at: dt.datetime
     reason: str = ""
-    assurance: Literal["signed", "local"]
+    assurance: Literal["signed", "local", "rule"]
     signature: str | None = None
 
 
@@ -90,3 +90,21 @@ class AgentMoved(_Moved):
     tags: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
     word: WordRecord
+
+
+class BaselineMoved(_Moved):
+    """`baseline.proposed`, `.approved`, `.rejected`, `.revoked` or `.expired`; `first` to `last` are the
+    numbers of the events that it was learned from."""
+
+    type: Literal[
+        "baseline.proposed", "baseline.approved", "baseline.rejected", "baseline.revoked", "baseline.expired"
+    ]
+    baseline: str
+    owner: str = ""
+    version: int
+    replaces: str | None = None
+    ends: dt.datetime
+    first: int = 0
+    last: int = 0
+    calls: int = 0
+    word: WordRecord | None = None

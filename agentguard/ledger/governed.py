@@ -1,4 +1,4 @@
-"""Exceptions, grants and agents as their events tell them, held against the records of the store.
+"""Exceptions, grants, agents and baselines as their events tell them, held against the records of the store.
 
 A record that somebody wrote, or brought back, beside the commands says something else than the ledger: an
 exception that was revoked is in force again, an agent that was suspended acts.
@@ -20,10 +20,17 @@ _BECOMES: Final[Mapping[str, Mapping[str, str]]] = {
     "exception": {"approved": "active", "renewed": "active", "revalidated": "active"},
     "grant": {"vouched": "requested", "given": "active"},
     "agent": {"restored": "active"},
+    "baseline": {},
 }
 """The state after a move; any other move is named like the state it leads to."""
-_HELD: Final = {"exception": "content", "grant": "content", "agent": "facts"}
+_HELD: Final = {"exception": "content", "grant": "content", "agent": "facts", "baseline": "content"}
 """The part of a record's body whose digest its events name."""
+_IN_REGISTER: Final = {
+    "exception": ("active",),
+    "grant": ("active",),
+    "agent": ("suspended", "offboarded"),
+    "baseline": ("approved",),
+}
 
 
 @dataclass(slots=True)
@@ -34,7 +41,7 @@ class _Told:
 
 @dataclass(slots=True)
 class Governed:
-    """Reads events in order, and knows how every record of the three kinds should stand."""
+    """Reads events in order, and knows how every record of these kinds should stand."""
 
     told: dict[tuple[str, str], _Told] = field(default_factory=dict)
 
@@ -91,8 +98,10 @@ class Governed:
 def _keeps(kind: str, move: str, state: str) -> bool:
     if kind == "agent":
         return move in ("registered", "changed")
+    if kind == "baseline":
+        return state == "approved" and move in ("proposed", "rejected")
     return kind == "exception" and state == "active" and move in ("requested", "rejected", "withdrawn")
 
 
 def _registered(record: Record) -> bool:
-    return record.state in (("suspended", "offboarded") if record.kind == "agent" else ("active",))
+    return record.state in _IN_REGISTER[record.kind]

@@ -1,4 +1,4 @@
-"""What the ledger remembers so that it does not happen again: calls that ran, bundles that were in force."""
+"""What the ledger remembers: calls that ran, bundles that were in force, and where a time begins in it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from agentguard.store.protocol import Store
 
-__all__ = ["has_run", "newest_bundle"]
+__all__ = ["has_run", "newest_bundle", "number_at"]
 
 
 def has_run(store: Store, tenant: str, *, tool: str, session: str, call_id: str, hmac: str) -> bool:
@@ -40,3 +42,16 @@ def newest_bundle(store: Store, tenant: str) -> tuple[int, str]:
         if bundle is not None and bundle["version"] >= version:
             version, digest = bundle["version"], bundle["digest"]
     return version, digest
+
+
+def number_at(store: Store, tenant: str, at: dt.datetime) -> int:
+    """The number after which every event is from `at` or later, as far as the clock ran forward."""
+    low, high = 0, store.head(tenant)[0]
+    while low < high:
+        middle = (low + high) // 2
+        row = next(iter(store.events(tenant, after=middle, limit=1)), None)
+        if row is None or row.at >= at:
+            high = middle
+        else:
+            low = middle + 1
+    return max(0, low - 1)

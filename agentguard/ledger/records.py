@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from agentguard.decision import Effect
 from agentguard.errors import StoreError
 from agentguard.ledger.flag_records import FlagMoved
-from agentguard.ledger.governance_records import AgentMoved, ExceptionMoved, GrantMoved
+from agentguard.ledger.governance_records import AgentMoved, BaselineMoved, ExceptionMoved, GrantMoved
 
 __all__ = [
     "AgentMoved",
     "ApprovalOpened",
     "ApprovalState",
+    "BaselineMoved",
     "Claimed",
     "DecisionRecord",
     "ExceptionMoved",
@@ -64,6 +65,13 @@ class _OfApproval(_Call):
     prev: str | None = None
 
 
+class SuspendRule(_Model):
+    """How often a rule fires on an agent, within so many seconds, before it is suspended."""
+
+    after: int
+    within_s: int
+
+
 class MatchedRule(_Model):
     """A rule that fired; `error` is the kind of error only."""
 
@@ -74,6 +82,8 @@ class MatchedRule(_Model):
     reason: str = ""
     error: str | None = None
     at: str | None = None
+    deviation: bool = False
+    suspend: SuspendRule | None = None
 
 
 class Exempted(_Model):
@@ -283,6 +293,7 @@ Record = Annotated[
     | ExceptionMoved
     | GrantMoved
     | AgentMoved
+    | BaselineMoved
     | FlagMoved,
     Field(discriminator="type"),
 ]

@@ -15,6 +15,7 @@ from agentguard.decision import Effect
 from agentguard.policy.arguments import argument_findings, truth_findings
 from agentguard.policy.files import Files
 from agentguard.policy.findings import Finding, closest, suggestion
+from agentguard.policy.functions import BASELINE_FACTS
 from agentguard.policy.parse import ParsedPolicy, ParsedRule
 from agentguard.policy.prepare import Prepared, prepare
 from agentguard.policy.redundant import redundant
@@ -48,6 +49,7 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
     "resource": frozenset({"type", "id", "data_class"}),
     "principal": frozenset({"id", "groups"}),
     "agent": frozenset({"id", "owner", "tags"}),
+    "baseline": frozenset(BASELINE_FACTS),
 }
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "ReserveDocument",
     "RuleDocument",
     "StageDocument",
+    "SuspendDocument",
     "problems",
 ]
 
@@ -51,7 +52,10 @@ _PER_EFFECT: Final = {
     "flag": ("allow", "flag"),
     "non_waivable": ("flag", "constrain", "step_up", "deny"),
     "max_exception": ("flag", "constrain", "step_up", "deny"),
+    "suspend": ("flag", "deny"),
 }
+_SPAN: Final = 31 * 86_400
+"""Seconds in which a rule's firing is counted at most."""
 Listed = Field(strict=False)
 
 
@@ -145,6 +149,13 @@ class ReserveDocument(_Model):
     window: Seconds | None = None
 
 
+class SuspendDocument(_Model):
+    """Suspend an agent on which the rule fires `after` times within a span of time."""
+
+    after: Annotated[int, Field(ge=1, le=1000)]
+    within: Seconds
+
+
 class RuleDocument(_Model):
     """One condition with one effect."""
 
@@ -164,6 +175,7 @@ class RuleDocument(_Model):
     set: dict[ArgumentPath, Assigned] | None = None
     redact_result: Annotated[tuple[ResultPath, ...], Field(strict=False, min_length=1)] | None = None
     reserve: ReserveDocument | None = None
+    suspend: SuspendDocument | None = None
 
 
 class PolicyDocument(_Model):
@@ -190,8 +202,10 @@ class Problem:
     hint: str = ""
 
 
-def problems(rule: RuleDocument, *, policy_observed: bool = False) -> Iterator[Problem]:
-    """What is wrong with a rule whose keys are each right."""
+def problems(
+    rule: RuleDocument, *, policy_observed: bool = False, owner: str | None = None
+) -> Iterator[Problem]:
+    """What is wrong with a rule whose keys are each right; `owner` is the policy's."""
     effect = rule.effect
     for key, effects in _PER_EFFECT.items():
         if getattr(rule, key) and effect not in effects:
@@ -225,6 +239,8 @@ def problems(rule: RuleDocument, *, policy_observed: bool = False) -> Iterator[P
     if rule.set is not None and not rule.set:
         yield Problem("AG101", "`set` is empty", ("set",))
     yield from _observing(rule, policy_observed)
+    if rule.suspend is not None:
+        yield from _suspending(rule, rule.suspend, policy_observed, owner)
     if rule.approval is not None:
         yield from approval_problems(rule.approval)
 
@@ -240,6 +256,24 @@ def _escalating(flag: FlagDocument) -> Iterator[Problem]:
                 ("flag", "escalate_to", index), "each level has a longer `after`, counted from the due date",
             )  # fmt: skip
         before = after
+
+
+def _suspending(
+    rule: RuleDocument, suspend: SuspendDocument, policy_observed: bool, owner: str | None
+) -> Iterator[Problem]:
+    if owner is None and rule.flag is None:
+        yield Problem(
+            "AG119", "nobody answers for the suspension", ("suspend",), "add `owner:` to the policy"
+        )
+    if rule.observe is not None or (policy_observed and rule.mode != "enforce"):
+        yield Problem(
+            "AG119",
+            "an observed rule suspends nobody",
+            ("suspend",),
+            "leave `suspend` out until it is enforced",
+        )
+    if suspend.within > _SPAN:
+        yield Problem("AG119", "the span is longer than 31 days", ("suspend", "within"))
 
 
 def _observing(rule: RuleDocument, policy_observed: bool) -> Iterator[Problem]:

@@ -80,6 +80,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "`redact_result` names paths from `$` (`$.iban`, `$.rows[*].name`).",
     "AG118": "The date is not usable: write `2027-03-01`, or a time with a zone such as "
     "`2027-03-01T08:00:00Z`.",
+    "AG119": "A suspension needs somebody who answers for it (the policy's `owner`, or the flag's), a span "
+    "of 31 days at most, and a rule that is enforced: `suspend: {after: 3, within: 1h}`.",
     "AG201": "The expression is not CEL. `docs/policies.md` shows what a condition can say.",
     "AG202": "The expression names something that no request has. A misspelt name would make the condition "
     "fail on every call, so it is refused at load.",

@@ -14,7 +14,10 @@ from agentguard import cel
 from agentguard.policy import locators
 from agentguard.policy.windows import parse_windows
 
-__all__ = ["CONSTANTS", "ENVIRONMENT", "FUNCTIONS", "SUPPLIED", "VARIABLES", "bindings_for", "needs_of"]
+__all__ = [
+    "BASELINE", "BASELINE_FACTS", "CONSTANTS", "ENVIRONMENT", "FUNCTIONS", "SUPPLIED", "VARIABLES",
+    "bindings_for", "needs_of",
+]  # fmt: skip
 
 VARIABLES: Final[dict[str, str]] = {
     "tool": "name of the tool",
@@ -29,7 +32,7 @@ VARIABLES: Final[dict[str, str]] = {
     "secrets": "names of the secret scopes that the tool needs",
     "session": "the session: `id`, `labels`, `calls`",
     "history": "what fact providers say about earlier calls",
-    "baseline": "what fact providers say about normal use",
+    "baseline": "how the call differs from what is normal for the agent: `new_tool`, `rate_ratio`, ...",
     "rates": "what fact providers count",
     "engines": "the answers of other decision points by name",
     "context": "further facts from the operator's fact providers",
@@ -49,6 +52,21 @@ FUNCTIONS: Final[dict[str, str]] = {
     "has_hidden": "`has_hidden(args.note)`: whether a text holds characters that cannot be seen",
 }
 """Every function beyond CEL's own, and what it is for."""
+
+BASELINE: Final = "baseline"
+"""The variable that makes a rule one about deviations."""
+
+BASELINE_FACTS: Final[dict[str, str]] = {
+    "known": "whether a baseline of the agent is in force",
+    "new_tool": "it never used this tool",
+    "new_scope": "it never used one of the tool's secret scopes",
+    "new_environment": "it never acted in this environment",
+    "unusual_hour": "it was never seen at this hour of this day of the week",
+    "rate_ratio": "its calls of this tool in the last hour over the 95th percentile of the baseline",
+    "new_argument_shape": "names, kinds, sizes or words of the arguments are others than ever before",
+    "age_days": "full days since the baseline was approved",
+}
+"""Every fact that the guard supplies under `baseline`, and what it says."""
 
 SUPPLIED: Final = "@supplied"
 """The binding under which functions find supplied facts; no condition can spell it."""

@@ -98,9 +98,8 @@ def parse(source: Source) -> tuple[ParsedPolicy | None, list[Finding]]:
         found.append(source.finding("AG107", f"the policy name `{name}` is reserved", ("policy",)))
     rules: list[ParsedRule] = []
     if isinstance(rules_raw, (list, tuple)):
-        observed = header is not None and header.observe is not None
         for index, item in enumerate(rules_raw):
-            rule, problems_found = _rule(source, name, index, item, observed)
+            rule, problems_found = _rule(source, name, index, item, header)
             found += problems_found
             if rule is not None:
                 rules.append(rule)
@@ -109,7 +108,7 @@ def parse(source: Source) -> tuple[ParsedPolicy | None, list[Finding]]:
 
 
 def _rule(
-    source: Source, policy: str, index: int, raw: object, observed: bool
+    source: Source, policy: str, index: int, raw: object, header: PolicyDocument | None
 ) -> tuple[ParsedRule | None, list[Finding]]:
     at: Path = ("rules", index)
     if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
@@ -126,9 +125,11 @@ def _rule(
     except ValidationError as error:
         found += _findings(source, error, RuleDocument, at, label, name, raw)
     else:
+        observed = header is not None and header.observe is not None
+        owner = header.owner if header is not None else None
         found += [
             source.finding(p.code, f"{p.message} in {label}", (*at, *p.path), hint=p.hint, rule=name)
-            for p in problems(document, policy_observed=observed)
+            for p in problems(document, policy_observed=observed, owner=owner)
         ]
     return ParsedRule(index, raw, document), found
 

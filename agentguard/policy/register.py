@@ -256,6 +256,7 @@ class Register:
     """A version of all exceptions and grants, and of the agents whose calls are all denied.
 
     `suspended` is by the agent's exact id: no spelling is folded. `refused` are records that were left out.
+    `baselines` say what is normal for an agent; the guard reads them for its facts, and the core does not.
     """
 
     version: int = 0
@@ -263,6 +264,7 @@ class Register:
     grants: tuple[Grant, ...] = ()
     suspended: Mapping[str, Standing] = field(default_factory=dict)
     refused: tuple[Refused, ...] = ()
+    baselines: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_records(

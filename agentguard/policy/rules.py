@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentguard import cel
-from agentguard.decision import Approve, Effect, Escalation, Flag, FlagLevel, Matched, RedactResult, Stage
+from agentguard.decision import (
+    Approve,
+    Effect,
+    Escalation,
+    Flag,
+    FlagLevel,
+    Matched,
+    RedactResult,
+    Stage,
+    Suspend,
+)
 from agentguard.policy.document import (
     ApprovalDocument,
     EscalationDocument,
@@ -19,7 +29,7 @@ from agentguard.policy.document import (
 )
 from agentguard.policy.expressions import Expressions, Fault
 from agentguard.policy.findings import Finding
-from agentguard.policy.functions import needs_of
+from agentguard.policy.functions import BASELINE, needs_of
 from agentguard.policy.parse import ParsedPolicy, ParsedRule
 from agentguard.policy.scalars import pattern_covers
 from agentguard.policy.source import Source
@@ -272,6 +282,10 @@ class _Compiler:
             effect=effect,
             reason=document.reason,
             at=_at(self.policy.source, self.parsed.index),
+            deviation=BASELINE in self.needs,
+            suspend=None
+            if document.suspend is None
+            else Suspend(document.suspend.after, document.suspend.within),
         )
         observe = _observing(header, document)
         converts = flag.converts if flag is not None else None
@@ -301,7 +315,7 @@ class _Compiler:
                 (one for one in (header.max_exception, document.max_exception) if one is not None),
                 default=None,
             ),
-            flag=_flag_obligation(flag, name, document.reason),
+            flag=_flag_obligation(flag, name, document.reason, BASELINE in self.needs),
             approve=approve_obligation(approval, name, document.reason) if approval is not None else None,
             sets=sets,
             redact=RedactResult(paths=document.redact_result, rule=name) if document.redact_result else None,
@@ -353,7 +367,7 @@ def _observed_flag(observe: ObserveDocument | None, name: str, effect: Effect, r
     )
 
 
-def _flag_obligation(flag: FlagDocument | None, name: str, reason: str) -> Flag | None:
+def _flag_obligation(flag: FlagDocument | None, name: str, reason: str, deviation: bool) -> Flag | None:
     if flag is None:
         return None
     converts = flag.converts
@@ -365,6 +379,7 @@ def _flag_obligation(flag: FlagDocument | None, name: str, reason: str) -> Flag 
         escalate_to=_levels(flag),
         converts_on=converts.on.date().isoformat() if converts is not None else None,
         converts_to=Effect(converts.to) if converts is not None else None,
+        deviation=deviation,
     )
 
 

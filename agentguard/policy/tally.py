@@ -69,6 +69,8 @@ def changed(match: Matched, effect: Effect, error: str | None, mode: Mode = "enf
         reason=match.reason,
         error=error,
         at=match.at,
+        deviation=match.deviation,
+        suspend=match.suspend,
     )
 
 

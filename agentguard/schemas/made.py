@@ -14,7 +14,7 @@ from pydantic import BaseModel, RootModel
 
 __all__ = ["KINDS", "Kind", "header", "made", "render"]
 
-Kind = Literal["policy", "test", "proofs", "config", "tools", "eval-report"]
+Kind = Literal["policy", "test", "proofs", "config", "tools", "eval-report", "report"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -25,6 +25,7 @@ _TITLES: Final[Mapping[Kind, str]] = {
     "config": "agentguard configuration",
     "tools": "agentguard tool facts",
     "eval-report": "agentguard evaluation report",
+    "report": "agentguard governance report",
 }
 
 
@@ -83,6 +84,13 @@ def _eval_report() -> dict[str, Any]:
     return Report.model_json_schema(mode="serialization")
 
 
+def _report() -> dict[str, Any]:
+    """Printed by `agentguard report --json`: null is a value."""
+    from agentguard.governance.report.model import Report
+
+    return Report.model_json_schema(mode="serialization")
+
+
 _MAKERS: Final[Mapping[Kind, Callable[[], dict[str, Any]]]] = {
     "policy": _policy,
     "test": _test,
@@ -90,6 +98,7 @@ _MAKERS: Final[Mapping[Kind, Callable[[], dict[str, Any]]]] = {
     "config": _config,
     "tools": _tools,
     "eval-report": _eval_report,
+    "report": _report,
 }
 
 

@@ -52,7 +52,7 @@ def test_records_of_another_tenant_do_not_count_T62(office: Office, who: str) ->
     assert "tenant" in found.refused[0].message
 
 
-def test_a_record_of_an_unknown_kind_is_refused_and_a_baseline_is_not_the_cores(office: Office) -> None:
+def test_a_record_of_an_unknown_kind_and_a_damaged_baseline_are_refused(office: Office) -> None:
     """Neither stops the others from counting."""
     kept = office.granted()
     others = [
@@ -63,7 +63,11 @@ def test_a_record_of_an_unknown_kind_is_refused_and_a_baseline_is_not_the_cores(
     office.store.change_records("default", keys, lambda known, now: RecordsChange(others))
     register = office.register
     assert [one.id for one in register.exceptions] == [kept.id]
-    assert [one.message for one in register.refused] == ["a record of the kind `magic` is not for the core"]
+    assert [one.message for one in register.refused] == [
+        "baseline `x`: its content is damaged",
+        "a record of the kind `magic` is not for the core",
+    ]
+    assert register.baselines == {}
 
 
 def test_while_the_directory_is_not_readable_nobody_says_anything(office: Office, tmp_path: Path) -> None:
