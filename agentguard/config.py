@@ -23,6 +23,7 @@ from agentguard.engines.configured import EngineEntry, engine_of, files_of
 from agentguard.errors import ConfigurationError
 from agentguard.ledger.checkpoint_options import CheckpointEntry, CheckpointOptions
 from agentguard.outbound import is_url
+from agentguard.packs import located
 from agentguard.terms import MAX_DAYS, STRICT, Terms
 from agentguard.tools import ToolFacts, tool_name
 
@@ -110,6 +111,9 @@ class ConfigDocument(_Model):
     store: Text = DEFAULT_STORE
     directory: Text | None = None
     tools: Text | None = None
+    infer_facts: bool = Field(
+        default=False, description="infer what nobody declared about a tool from its definition"
+    )
     default: _Default = _Default()
     governance: _Governance = Field(
         default=_Governance(), description="how long exceptions and grants may last, and who may approve them"
@@ -154,7 +158,12 @@ class ToolDocument(ToolFacts):
     labels: Names = ()
     secrets: Names = ()
     injected: Names = ()
+    topics: Names | None = None
+    inferred: Names | None = None
     arguments: Names | None = None
+    definition: Text | None = Field(
+        default=None, description="digest of the definition that was looked at; another one is noticed"
+    )
     parameters: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
@@ -169,6 +178,7 @@ class Config:
     store: str = DEFAULT_STORE
     directory: Path | None = None
     tools: Path | None = None
+    infer_facts: bool = False
     environment: str | None = None
     tenant: str = "default"
     record: Literal["before", "batched"] = "before"
@@ -201,6 +211,7 @@ class ToolEntry:
     facts: ToolFacts = field(default_factory=ToolFacts)
     secrets: tuple[str, ...] = ()
     injected: tuple[str, ...] = ()
+    definition: str | None = None
     arguments: tuple[str, ...] | None = None
     schema: Mapping[str, Any] | None = None
     where: str = ""
@@ -266,6 +277,7 @@ def guard_options(path: str | os.PathLike[str]) -> dict[str, Any]:
         "store": config.store,
         "directory": config.directory,
         "tool_facts": config.tools,
+        "infer_facts": config.infer_facts,
         "environment": config.environment,
         "tenant": config.tenant,
         "record": config.record,
@@ -371,7 +383,7 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         findings.append(source.finding("AG303", "the value names no store", ("store",), hint=hint))
     config = Config(
         file=Path(path),
-        policies=tuple(base / named for named in document.policies),
+        policies=tuple(_policy(named, base, source, findings) for named in document.policies),
         default=default,
         governance=Terms(
             **{**document.governance.model_dump(), "approvers": tuple(document.governance.approvers)}
@@ -387,10 +399,28 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Findi
         max_pending=document.max_pending,
         sweep_s=document.sweep_s,
         **document.model_dump(
-            include={"environment", "tenant", "record", "pause", "strict", "replayable", "reload_s"}
+            include={
+                "infer_facts",
+                "environment",
+                "tenant",
+                "record",
+                "pause",
+                "strict",
+                "replayable",
+                "reload_s",
+            }
         ),
     )
     return config, findings
+
+
+def _policy(named: str, base: Path, source: Source, findings: list[Finding]) -> Path:
+    """A path of policies; of a pack that is named, its folder."""
+    try:
+        return base / Path(*located(named))
+    except ConfigurationError as error:
+        findings.append(source.finding("AG303", str(error), ("policies",)))
+        return base / named
 
 
 def _placed(entry: BundleEntry | None, base: Path) -> Path | BundleEntry | None:
@@ -426,11 +456,12 @@ def read_tool_facts(path: str | os.PathLike[str]) -> tuple[Mapping[str, ToolEntr
         findings += problems
         if tool is None or problems:
             continue
-        facts = tool.model_dump(exclude={"secrets", "injected", "arguments", "parameters"})
+        facts = tool.model_dump(exclude={"secrets", "injected", "arguments", "definition", "parameters"})
         found[name] = ToolEntry(
             facts=ToolFacts(**facts),
             secrets=tool.secrets,
             injected=tool.injected,
+            definition=tool.definition,
             arguments=_arguments(tool),
             schema=tool.parameters,
             where=f"{source.file}:{source.place((name,), key=True).line}",

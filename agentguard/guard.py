@@ -23,6 +23,7 @@ from agentguard.inforce import InForce
 from agentguard.ledger.keys import args_hmac, ledger_key
 from agentguard.ledger.lookback import has_run
 from agentguard.operations import Flow
+from agentguard.packs import located
 from agentguard.recent import Recent
 from agentguard.recorder import Recorder
 from agentguard.registry import Registry
@@ -85,13 +86,15 @@ class FactProvider(Protocol):
 class Guard:
     """Stands before tools: every call is decided, recorded, and run or not.
 
-    `policies` is a policy file or folder (or several), or pass a `snapshot`. `store` is a URL or a `Store`.
-    `directory` is a file of people and groups, or a `Directory`. `tool_facts` is a file that says what tools
-    of others do, or a mapping. `facts` are fact providers, `engines` other decision points that are asked
-    beside the policies (`agentguard.engines`), `channels` tell people of questions. `record` is
-    `before` (each decision is durable before its tool runs) or `batched` for calls declared read-only.
-    `pause` says what a step-up does: wait for the vote, or raise `ApprovalPending`. `strict` refuses to start
-    a session while a policy names an unknown tool or a tool can be reached around the guard. `replayable`
+    `policies` is a policy file or folder (or several; `pack:NAME` is a pack), or pass a `snapshot`. `store`
+    is a URL or a `Store`. `directory` is a file of people and groups, or a `Directory`. `tool_facts` is a
+    file that says what tools of others do, or a mapping; with `infer_facts` what nobody declared is inferred
+    from how a tool is defined, and marked as that. `facts` are fact providers, `engines` other
+    decision points that are asked beside the policies (`agentguard.engines`), `channels` tell people of
+    questions. `record` is `before` (each decision is durable before its tool runs) or `batched` for calls
+    declared read-only. `pause` says what a step-up does: wait for the vote, or raise `ApprovalPending`.
+    `strict` refuses to start a session while a policy names an unknown tool or a tool can be reached around
+    the guard. `replayable`
     keeps, erasable beside each record, what else the decision looked at, for `agentguard replay`.
     `max_pending` is how many questions of one agent may wait under one rule; a further one is a denial.
     `sweep_s` is how often, in seconds, `sweep` runs on a thread of its own; None is never.
@@ -110,6 +113,7 @@ class Guard:
         directory: str | Path | Directory | None = None,
         facts: Iterable[FactProvider] = (),
         tool_facts: str | Path | Mapping[str, Any] | None = None,
+        infer_facts: bool = False,
         engines: Iterable[Engine] = (),
         channels: Iterable[Channel | Callable[[Question], None]] = (),
         clock: Callable[[], dt.datetime] | None = None,
@@ -136,7 +140,7 @@ class Guard:
             from agentguard.policy import Snapshot
 
             assert policies is not None
-            paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
+            paths = located(policies)
             refuse_writable(paths)
             snapshot = Snapshot.load(paths)
         self.engines: Final = tuple(engines)
@@ -148,7 +152,7 @@ class Guard:
             from agentguard.stepup.directory import open_directory
 
             directory = open_directory(directory)
-        self.registry: Final = Registry(tool_entries(tool_facts))
+        self.registry: Final = Registry(tool_entries(tool_facts), infer=infer_facts)
         self.directory: Final[Directory] = directory
         self._channels = [ChannelThread(channel) for channel in channels]
         self._own_store = isinstance(store, str)
@@ -302,7 +306,7 @@ class Guard:
             asking = BundleWatch(self, paths, every_s)
             self._watches.append(asking)
             return asking
-        listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        listed = located(paths)
 
         def anew() -> Snapshot:
             from agentguard.access import refuse_writable
@@ -451,6 +455,12 @@ class Guard:
             problems = [
                 f"a policy or an engine names `{name}`, which nobody registered"
                 for name in self.unknown_tools()
+            ]
+            problems += [
+                f"the definition of `{name}` is not the one that was pinned; look at it with "
+                "`agentguard tools check`"
+                for name, tool in self.tools.items()
+                if tool.facts.get("changed") is True
             ]
             problems += self.bypasses()
             if problems:

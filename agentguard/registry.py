@@ -8,7 +8,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentguard.annotations import annotated_classes, signature_check
 from agentguard.binding import Binder, signature_text
@@ -16,15 +16,20 @@ from agentguard.errors import ConfigurationError
 from agentguard.implementation import code_of
 from agentguard.tools import ArgumentCheck, Tool, ToolFacts, definition_digest, tool_name
 
+if TYPE_CHECKING:
+    from agentguard.provenance.definitions import Definition
+
 __all__ = ["Registry"]
 
 
 class Registry:
     """Tools by name. `entries` is what a tool-facts file says of them, `raw` the functions behind decorated
-    ones."""
+    ones. With `infer`, what nobody declared is inferred."""
 
-    def __init__(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, entries: Mapping[str, Mapping[str, Any]], *, infer: bool = False) -> None:
         self.entries = entries
+        self.infer = infer
+        self.described: dict[str, Mapping[str, Any]] = {}
         self.tools: dict[str, Tool] = {}
         self.raw: dict[str, types.FunctionType] = {}
 
@@ -61,10 +66,21 @@ class Registry:
             described.setdefault("signature", signature_text(binder.signature))
             described.setdefault("doc", inspect.getdoc(run) or "")
             described.setdefault("of", f"{run.__module__}:{getattr(run, '__qualname__', '')}")
+        declared = {**given, **filed}
+        wanted = self.infer or entry.get("definition") is not None
+        found = _definition(name, described, binder) if wanted else None
+        if self.infer:
+            from agentguard.provenance.declaring import declared_over
+            from agentguard.provenance.facts import infer
+
+            declared = declared_over(declared, infer({"name": name} if found is None else found.plain()))
+        pinned = entry.get("definition")
+        if pinned is not None and (found is None or found.digest != pinned):
+            declared["changed"] = True
         tool = Tool(
             name=name,
             digest=definition_digest(name, described, run),
-            facts=ToolFacts.parse({**given, **filed}, where).to_facts(),
+            facts=ToolFacts.parse(declared, where).to_facts(),
             secrets=scopes,
             arguments=tuple(arguments) if arguments is not None else binder.names if binder else None,
             run=run,
@@ -83,7 +99,12 @@ class Registry:
                 f"{tool.where or 'this one'}; give one another name"
             )
         self.tools[name] = tool
+        self.described[name] = described
         return tool
+
+    def definition(self, name: str) -> Definition | None:
+        """How a tool is defined, as far as it was registered with a schema, a text or a signature."""
+        return _definition(name, self.described[name], self.tools[name].binder)
 
     def bypasses(self) -> list[str]:
         """Ways around the guard that can be seen from here: who else holds an undecorated function, which
@@ -144,3 +165,10 @@ def _binder(run: Callable[..., Any], hidden: set[str], where: str) -> Binder:
     if first in ("self", "cls") and qualified and not qualified.endswith("<locals>"):
         hidden.add(str(first))
     return Binder(signature, hidden)
+
+
+def _definition(name: str, described: Mapping[str, Any], binder: Binder | None) -> Definition | None:
+    from agentguard.provenance.definitions import registered
+
+    signature = binder.signature if binder is not None else None
+    return registered(name, described, signature, binder.injected if binder is not None else ())

@@ -63,7 +63,9 @@ class ToolFacts(BaseModel):
     that the tool returns other people's words (mail, web pages, documents): the session is labelled
     `untrusted` once it ran. `read_only` and `idempotent` are promises of the operator. `executes` says that
     it runs code or commands, `touches_secrets` that credentials pass through it. `action`, `roles` (of
-    arguments by name) and `topics` (what it is about, such as `mail`) are what provenance rules ask for.
+    arguments by name, `message.to` for parts) and `topics` (what it is about, such as `mail`) are what
+    provenance rules ask for. `inferred` names the facts that nobody declared, `uncertain` says that no word
+    told what the tool does, and `changed` that its definition is not the one that was looked at.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -77,6 +79,9 @@ class ToolFacts(BaseModel):
     untrusted_output: bool | None = None
     executes: bool | None = None
     touches_secrets: bool | None = None
+    uncertain: bool | None = None
+    changed: bool | None = None
+    inferred: tuple[str, ...] | None = None
     action: Action | None = None
     roles: Mapping[str, Role] | None = None
     topics: tuple[str, ...] | None = None
@@ -191,7 +196,12 @@ def tool_entries(source: str | Path | Mapping[str, Any] | None) -> Mapping[str, 
     from agentguard.config import load_tool_facts
 
     return {
-        name: {"facts": entry.facts, "secrets": entry.secrets, "injected": entry.injected}
+        name: {
+            "facts": entry.facts,
+            "secrets": entry.secrets,
+            "injected": entry.injected,
+            "definition": entry.definition,
+        }
         for name, entry in load_tool_facts(Path(source)).items()
     }
 
@@ -200,9 +210,9 @@ def _entry(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a mapping says of a tool: facts as in a file, or under `facts`."""
     flat = {key: value for key, value in entry.items() if key in ToolFacts.model_fields}
     rest = {key: value for key, value in entry.items() if key not in flat}
-    unknown = sorted(set(rest) - {"facts", "secrets", "injected"})
+    unknown = sorted(set(rest) - {"facts", "secrets", "injected", "definition"})
     if unknown:
-        known = ", ".join(sorted({*ToolFacts.model_fields, "facts", "injected", "secrets"}))
+        known = ", ".join(sorted({*ToolFacts.model_fields, "definition", "facts", "injected", "secrets"}))
         raise ConfigurationError(f"tool `{name}`: unknown key `{unknown[0]}`; known keys: {known}")
     nested = ToolFacts.parse(rest.get("facts"), f"tool `{name}`").model_dump(exclude_defaults=True)
     return {**rest, "facts": {**nested, **flat}}

@@ -32,6 +32,7 @@ from agentguard.cli import (
     reviewers,
     schema,
     test,
+    tools,
 )
 from agentguard.cli.terminal import complain, fail
 from agentguard.errors import AgentGuardError, VoteRefused
@@ -139,6 +140,7 @@ app.add_typer(channels.app, name="channels")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(proving.app, name="prove")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(tools.app, name="tools")
 app.add_typer(eval_run.app, name="eval")
 
 

@@ -27,12 +27,13 @@ def named_in(paths: Iterable[str]) -> Named:
 
     A file of tests or proofs brings the policies of its folder where nothing else is named.
     """
+    from agentguard.packs import located
     from agentguard.policy.files import is_proofs, is_test
 
     policies: list[str] = []
     tests: list[str] = []
     proofs: list[str] = []
-    for name in paths:
+    for name in (os.fspath(path) for path in located(paths)):
         if is_test(name) and not os.path.isdir(name):
             tests.append(name)
         elif is_proofs(name) and not os.path.isdir(name):

@@ -156,6 +156,7 @@ class _Named:
     ) -> None:
         from agentguard.access import near
         from agentguard.cli.workspace import configuration
+        from agentguard.packs import located
         from agentguard.policy.files import is_test
 
         self.typed = [os.fspath(path) for path in paths]
@@ -170,7 +171,7 @@ class _Named:
             )
         self.tests: list[str] = []
         self.policies: list[str] = []
-        for name in named:
+        for name in (os.fspath(path) for path in located(named)):
             if is_test(name) and not os.path.isdir(name):
                 self.tests.append(name)
             elif os.path.isfile(name):
@@ -180,7 +181,7 @@ class _Named:
                 self.policies.append(name)
                 self.tests.append(name)
         if policies:
-            self.policies = [os.fspath(path) for path in policies]
+            self.policies = [os.fspath(path) for path in located(policies)]
             self.typed += [word for path in self.policies for word in ("--policies", path)]
         elif not self.policies:
             self.policies = list(dict.fromkeys(os.path.dirname(test) or "." for test in self.tests))

@@ -91,10 +91,11 @@ def snapshot_of(config: Config, paths: Sequence[Path] = ()) -> Snapshot:
     """
     from agentguard.access import check_access, near
     from agentguard.errors import PolicyError
+    from agentguard.packs import located
     from agentguard.policy import Snapshot
 
+    named = [os.fspath(path) for path in located(paths)] or [near(path) for path in config.policies]
     files = policies_of(config, paths)
-    named = [os.fspath(path) for path in paths] or [near(path) for path in config.policies]
     loose = check_access([*named, *files.names])
     if loose:
         raise PolicyError(

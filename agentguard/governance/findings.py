@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from agentguard.governance import agents, sightings
 from agentguard.governance.agents import AgentState, read_facts
+from agentguard.looks import skeleton
 from agentguard.stepup.directory import Directory
-from agentguard.stepup.eligibility import fold
 from agentguard.store.protocol import Record, Store
 
 __all__ = ["AgentFinding", "Inventory", "inventory"]
@@ -20,11 +19,6 @@ Kind = Literal[
     "no owner", "owner gone", "shares an identity", "shares a credential", "not registered", "looks alike",
     "not seen", "credential expired",
 ]  # fmt: skip
-
-_CYRILLIC: Final = dict(zip("асеорхуіјѕһӏԁԛԝ", "aceopxyijshldqw", strict=True))
-_GREEK: Final = dict(zip("οναρεικτυ", "ovapeiktu", strict=True))
-_LOOKS: Final = str.maketrans({**_CYRILLIC, **_GREEK, "0": "o", "1": "i", "l": "i"})
-"""Letters and digits that pass for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ class Inventory:
         for the other."""
         looks: dict[str, list[str]] = {}
         for id in self.ids:
-            looks.setdefault(_skeleton(id), []).append(id)
+            looks.setdefault(skeleton(id), []).append(id)
         for alike in looks.values():
             for id in alike if len(alike) > 1 else ():
                 others = ", ".join(f"`{one}`" for one in alike if one != id)
@@ -150,10 +144,3 @@ def _owner(id: str, facts: Mapping[str, Any], directory: Directory) -> Iterator[
     if active is not True:
         why = "is not in the directory" if active is None else "is disabled in the directory"
         yield AgentFinding(id, "owner gone", f"its owner `{owner}` {why}")
-
-
-def _skeleton(id: str) -> str:
-    """What an id looks like: other scripts' letters, case, width, marks and separators do not count."""
-    plain = unicodedata.normalize("NFKD", fold(id))
-    bare = "".join(char for char in plain if unicodedata.category(char) not in ("Mn", "Me", "Cf"))
-    return "".join("-" if char in " _.-/:" else char for char in bare.translate(_LOOKS))

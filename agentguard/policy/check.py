@@ -45,7 +45,27 @@ _NOTHING_NAMED: Final = Finding(
 )
 _FIELDS: Final[dict[str, frozenset[str]]] = {
     "session": frozenset({"id", "labels", "calls"}),
-    "facts": frozenset({"reads", "writes", "destructive", "external", "read_only", "sensitive"}),
+    "facts": frozenset(
+        {
+            "action",
+            "changed",
+            "destructive",
+            "executes",
+            "external",
+            "idempotent",
+            "inferred",
+            "labels",
+            "read_only",
+            "reads",
+            "roles",
+            "sensitive",
+            "topics",
+            "touches_secrets",
+            "uncertain",
+            "untrusted_output",
+            "writes",
+        }
+    ),
     "resource": frozenset({"type", "id", "data_class"}),
     "principal": frozenset({"id", "groups"}),
     "agent": frozenset({"id", "owner", "tags"}),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agentguard.errors import ConfigurationError
+from agentguard.packs import is_pack, located
 from agentguard.policy.findings import Finding
 from agentguard.policy.reader import MAX_BYTES, read
 from agentguard.policy.source import Source
@@ -60,6 +62,13 @@ def read_files(paths: PolicyPaths, *, tests: bool = False, kind: Kind | None = N
     hidden: list[str] = []
     for item in listed:
         shown = os.fspath(item)
+        if is_pack(shown):
+            try:
+                (found_in,) = located(shown)
+            except ConfigurationError as error:
+                findings.append(Finding(code="AG001", file=shown[:80], message=str(error)))
+                continue
+            shown = os.fspath(found_in)
         path = Path(shown)
         try:
             mode = path.stat().st_mode

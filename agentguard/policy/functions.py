@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from agentguard import cel
 from agentguard.policy import locators
+from agentguard.policy.argument_values import arguments_of_role, texts_in
 from agentguard.policy.windows import parse_windows
 
 __all__ = [
@@ -50,6 +51,8 @@ FUNCTIONS: Final[dict[str, str]] = {
     "path_within": '`path_within(args.path, "/srv/data")`: whether a path lies in a folder; an error on `..`',
     "ascii_only": "`ascii_only(args.payee)`: whether a text has printable ASCII characters only",
     "has_hidden": "`has_hidden(args.note)`: whether a text holds characters that cannot be seen",
+    "arguments": '`arguments("recipient")`: the values of the arguments that have this role, at any depth',
+    "texts": "`texts(args)`: every text in a value, at any depth, names of fields among them",
 }
 """Every function beyond CEL's own, and what it is for."""
 
@@ -172,6 +175,8 @@ _CALLS: Final[dict[str, tuple[Callable[..., object], int]]] = {
     "path_within": (_on_texts(locators.path_within), 2),
     "ascii_only": (_on_texts(locators.ascii_only), 1),
     "has_hidden": (_on_texts(locators.has_hidden), 1),
+    "arguments": (arguments_of_role, 1),
+    "texts": (texts_in, 1),
 }
 
 CONSTANTS: Final[dict[str, tuple[int, Callable[[str], object]]]] = {

@@ -1,4 +1,4 @@
-"""What `--policy` names: a path, or a pack once packs are installed."""
+"""What `--policy` names: a path, or a pack, with `pack:` before it or without."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agentguard.errors import ConfigurationError
+from agentguard.packs import PREFIX
 from agentguard.policy.findings import closest
 
 __all__ = ["PACKS", "pack_names", "policy_paths"]
@@ -29,6 +30,7 @@ def _path(name: str) -> Path:
     path = Path(name)
     if path.exists():
         return path
+    name = name.removeprefix(PREFIX)
     packs = _packs()
     if name in packs:
         return packs[name]

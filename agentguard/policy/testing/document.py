@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from agentguard.policy.locators import has_hidden
 from agentguard.policy.register import ExceptionInput, GrantInput
 from agentguard.policy.scalars import Instant, Text
+from agentguard.tools import Action, Role
 
 __all__ = [
     "FREE",
@@ -71,6 +72,14 @@ class FactsDocument(_Model):
     read_only: bool | None = None
     idempotent: bool | None = None
     untrusted_output: bool | None = None
+    executes: bool | None = None
+    touches_secrets: bool | None = None
+    uncertain: bool | None = None
+    changed: bool | None = None
+    inferred: Texts | None = None
+    action: Action | None = None
+    roles: dict[str, Role] | None = None
+    topics: Texts | None = None
     sensitive: Texts = ()
     labels: Texts = ()
 

@@ -1,0 +1,245 @@
+"""The facts of a tool, inferred from how it is defined: name, description, JSON Schema and MCP hints.
+
+All of it was written by whoever offers the tool, so this is a first reading for a person to correct, not a
+promise. What cannot be told counts as the more dangerous, and nothing is inferred that would make a tool
+`read_only`: that is the operator's word.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from agentguard.provenance.tool_action import Told, told_by
+from agentguard.provenance.tool_hints import Hints
+from agentguard.provenance.tool_names import TEXT_LIMIT, name_words, text_words
+from agentguard.provenance.tool_roles import Argument, Judged, arguments_of, role_of, speaks
+from agentguard.provenance.tool_words import ToolWords, tool_words
+from agentguard.tools import Action, Role
+
+__all__ = ["Inference", "infer", "inference"]
+
+_READING: Final = frozenset({"read", "fetch"})
+_OUTWARD: Final = frozenset({"send", "pay", "book", "fetch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Inferred facts, why each is what it is, and whether a word told what the tool does.
+
+    `why` is keyed by fact; reasons of roles are under `roles.NAME`.
+    """
+
+    facts: Mapping[str, Any]
+    why: Mapping[str, str]
+    known: bool
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is gathered about one definition."""
+
+    name: str
+    text: str
+    told: Told
+    hints: Hints
+    arguments: list[Argument]
+    roles: dict[str, Judged] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
+    why: dict[str, str] = field(default_factory=dict)
+
+    def has(self, *roles: Role) -> bool:
+        return any(judged.role in roles for judged in self.roles.values())
+
+
+def infer(definition: Mapping[str, Any], *, trusted: bool = False) -> Mapping[str, Any]:
+    """Facts of a tool, as keys of `agentguard.ToolFacts`.
+
+    `definition` has `name`, `description`, `parameters` (JSON Schema) and `annotations` (MCP hints); whatever
+    is missing or of another type counts as not said. `trusted` says that the operator trusts the server's
+    hints: only then may they make a tool less dangerous.
+    """
+    return inference(definition, trusted=trusted).facts
+
+
+def inference(definition: Mapping[str, Any], *, trusted: bool = False) -> Inference:
+    """The same with the reasons."""
+    words = tool_words()
+    read = _gathered(definition, words)
+    complete = _judged(read, definition, words)
+    action = _corrected(read, words)
+    known = read.told.known and complete
+    if not complete:
+        read.why["uncertain"] = "its schema is too large or too deep to be read whole"
+    facts = _facts(read, action, known, words)
+    _claimed(facts, read, trusted)
+    return Inference(facts=facts, why=read.why, known=known)
+
+
+def _gathered(definition: Mapping[str, Any], words: ToolWords) -> _Reading:
+    name, text = definition.get("name"), definition.get("description")
+    name = name if isinstance(name, str) else ""
+    text = text[:TEXT_LIMIT] if isinstance(text, str) else ""
+    told = told_by(name, text, words)
+    return _Reading(name, text.lower(), told, Hints.of(definition.get("annotations")), [])
+
+
+def _judged(read: _Reading, definition: Mapping[str, Any], words: ToolWords) -> bool:
+    """Topics and roles; whether the whole schema was read."""
+    read.topics = words.topics_of(name_words(read.name)) or words.topics_of(text_words(read.text)[:14])
+    read.arguments, complete = arguments_of(definition.get("parameters"))
+    about = frozenset(read.topics)
+    runs = read.told.action == "execute" or speaks(read.text, words)
+    for argument in read.arguments:
+        judged = role_of(argument, words, topics=about, runs=runs)
+        read.roles[argument.path] = judged
+        read.why[f"roles.{argument.path}"] = judged.why
+    return complete
+
+
+def _corrected(read: _Reading, words: ToolWords) -> Action:
+    """The action, where arguments say more than the verb."""
+    action, why = read.told.action, read.told.why
+    tokens = {*name_words(read.name)}
+    paid = not (tokens | {*text_words(read.text)[:14]}).isdisjoint(words.money)
+    switch = _switch(read, words)
+    if read.told.computes and read.has("path") and read.has("content"):
+        action, why = "update", f"{why}; with content and {_named(read, 'path')} it may write"
+    elif action in _READING and read.has("command") and not read.told.computes:
+        action, why = "execute", f"{why}; it runs {_named(read, 'command')}"
+    elif action in _READING and switch:
+        action, why = "update", f"{why}; `{switch}` switches on an effect"
+    elif action in ("create", "update", "send") and paid and read.has("amount"):
+        action, why = "pay", f"{why}; about money, with {_named(read, 'amount')}"
+    elif action in ("create", "update") and read.has("credential") and _sets_secret(read, words):
+        action, why = "credential", f"{why}; it sets {_named(read, 'credential')}"
+    elif action in ("create", "update") and _gives(read, words):
+        action, why = "grant", f"{why}; it gives {_named(read, 'recipient', 'permission')} something"
+    elif action == "read" and read.has("destination") and not read.told.computes:
+        action, why = "fetch", f"{why}; from {_named(read, 'destination')}"
+    read.why["action"] = why
+    return action
+
+
+def _named(read: _Reading, *roles: Role) -> str:
+    found = [path for path, judged in read.roles.items() if judged.role in roles]
+    return ", ".join(f"`{path}`" for path in found[:3])
+
+
+def _switch(read: _Reading, words: ToolWords) -> str | None:
+    for argument in read.arguments:
+        if (
+            argument.types == {"boolean"}
+            and name_words(argument.name)[:1]
+            and (name_words(argument.name)[0] in words.switches)
+        ):
+            return argument.path
+    return None
+
+
+def _sets_secret(read: _Reading, words: ToolWords) -> bool:
+    """A name about a credential, or a registration with a password; a secret that is only shown to get in is
+    not set."""
+    tokens = {*name_words(read.name)}
+    chosen = any(
+        name_words(one.name)[-1:] in (("password",), ("passphrase",), ("pin",)) for one in read.arguments
+    )
+    registers = not tokens.isdisjoint({"register", "signup", "enroll", "create", "add"})
+    return not tokens.isdisjoint(words.secrets) or (registers and chosen)
+
+
+def _gives(read: _Reading, words: ToolWords) -> bool:
+    """`add_user_to_channel(user)`: somebody becomes a member or gets a right."""
+    tokens = name_words(read.name)
+    joins = not {"add", "assign", "transfer", "join", "set", "update", "approve"}.isdisjoint(tokens)
+    someone = not words.person.isdisjoint(tokens) and read.has("recipient")
+    adds = not {"add", "assign", "transfer"}.isdisjoint(tokens)
+    return (adds and someone) or (joins and read.has("permission") and read.has("recipient"))
+
+
+def _facts(read: _Reading, action: Action, known: bool, words: ToolWords) -> dict[str, Any]:
+    tokens = {*name_words(read.name), *("_".join(pair) for pair in _pairs(name_words(read.name)))}
+    reading = action in _READING
+    executes = action == "execute" or read.has("command")
+    final = not (tokens | {*text_words(read.text)[:14]}).isdisjoint(words.irreversible)
+    facts: dict[str, Any] = {
+        "action": action,
+        "reads": reading or executes or not known,
+        "writes": not reading,
+        "destructive": action == "delete" or executes or not known or (final and not reading),
+        "external": action in _OUTWARD or read.has("destination") or _outward(read, action, words),
+        "executes": executes,
+        "touches_secrets": action == "credential" or read.has("credential") or _secret(read, tokens, words),
+        "topics": read.topics,
+        "roles": {path: judged.role for path, judged in read.roles.items()},
+        "sensitive": _sensitive(read, words),
+    }
+    if (reading or executes or not known) and not read.told.computes:
+        facts["untrusted_output"] = True
+    if not known:
+        facts["uncertain"] = True
+    return facts
+
+
+def _outward(read: _Reading, action: Action, words: ToolWords) -> bool:
+    """Whether somebody else gets something: an invitation, a share. Whoever logs in names only himself."""
+    if action in _READING or action == "delete" or read.has("credential"):
+        return False
+    recipients = [path for path, judged in read.roles.items() if judged.role == "recipient"]
+    return any(not words.outward.isdisjoint(_spoken(path)) for path in recipients)
+
+
+def _spoken(path: str) -> frozenset[str]:
+    """The words of an argument's name; `to` counts where it begins the name."""
+    tokens = name_words(path.rpartition(".")[2])
+    return frozenset(tokens) - (frozenset() if tokens[:1] == ("to",) else {"to"})
+
+
+def _sensitive(read: _Reading, words: ToolWords) -> tuple[str, ...]:
+    """Arguments that are masked, whole where a part of them has to be."""
+    found = (
+        path.partition(".")[0]
+        for path, judged in read.roles.items()
+        if judged.role == "credential" or "_".join(name_words(path.rpartition(".")[2])) in words.masked
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _pairs(tokens: tuple[str, ...]) -> list[tuple[str, str]]:
+    return list(itertools.pairwise(tokens))
+
+
+def _secret(read: _Reading, tokens: set[str], words: ToolWords) -> bool:
+    found = tokens & words.secrets
+    if "trade" in read.topics:
+        found -= {"token", "tokens", "vault"}
+    return bool(found)
+
+
+def _claimed(facts: dict[str, Any], read: _Reading, trusted: bool) -> None:
+    """What the server claims: more danger always counts, less only from a trusted server."""
+    hints, why = read.hints, read.why
+    if (hints.read_only is False or hints.destructive is True) and facts["action"] in _READING:
+        facts["action"], facts["writes"] = "update", True
+        why["action"] = f"{why['action']}; the server claims that it writes"
+    if hints.destructive is True:
+        facts["destructive"] = True
+        why["destructive"] = "the server claims so"
+    if hints.open_world is True:
+        facts["external"] = True
+        why["external"] = "the server claims so"
+    if not trusted:
+        return
+    if hints.read_only is True and hints.destructive is not True:
+        action = facts["action"] if facts["action"] in _READING else "read"
+        facts.update(action=action, reads=True, writes=False, destructive=False)
+        facts.pop("uncertain", None)
+        why["action"] = "the server, which is trusted, says that it only reads"
+    if hints.destructive is False and not facts["executes"]:
+        facts["destructive"] = False
+    if hints.open_world is False:
+        facts["external"] = False
+    if hints.idempotent is True:
+        facts["idempotent"] = True

@@ -1,0 +1,116 @@
+"""What a tool mainly does, by the verbs of its name and of the beginning of its description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from agentguard.provenance.tool_names import TEXT_LIMIT, base_forms, name_words, text_words
+from agentguard.provenance.tool_words import COMPUTE, ToolWords
+from agentguard.tools import Action
+
+__all__ = ["DANGER", "UNKNOWN", "Told", "told_by"]
+
+DANGER: Final[tuple[Action, ...]] = (
+    "execute", "delete", "pay", "credential", "grant", "send", "book", "update", "create", "fetch", "read",
+)  # fmt: skip
+"""Actions, the most dangerous first."""
+
+_GRAVE: Final = frozenset({"execute", "delete", "pay", "send"})
+"""What a description may add to a name that only reads."""
+_LOOKED_AT: Final = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An action, and the words that told it. `known` is false where none did.
+
+    `computes` says that the tool only works out something from its arguments.
+    """
+
+    action: Action
+    why: str
+    known: bool = True
+    computes: bool = False
+
+
+UNKNOWN: Final = Told("update", "no known verb", known=False)
+
+
+def told_by(name: str, description: str, words: ToolWords) -> Told:
+    """The action; what cannot be told is an `update`. Of two verbs that are joined the more dangerous counts,
+    and so does a description that says something grave of a tool that is named as if it only read."""
+    named = _of_name(name_words(name), words)
+    described = _of_text(text_words(_said(description)), words)
+    if named is None:
+        return described if described is not None else UNKNOWN
+    if described is not None and named.action == "read" and described.action in _GRAVE:
+        return Told(described.action, f"{described.why}, although {named.why}")
+    return named
+
+
+def _told(word: str, kind: str, where: str) -> Told:
+    if kind == COMPUTE:
+        return Told("read", f"`{word}` in the {where}", computes=True)
+    action: Action = kind  # type: ignore[assignment]  # validated with the lists
+    return Told(action, f"`{word}` in the {where}")
+
+
+def _of_name(tokens: tuple[str, ...], words: ToolWords) -> Told | None:
+    classes = words.classes
+    verbs = [(place, token) for place, token in enumerate(tokens) if token in classes]
+    if not verbs:
+        return None
+    chosen = _chosen(verbs, words)
+    found = _told(chosen, classes[chosen], "name")
+    for other in _rivals(tokens, verbs, chosen, words):
+        rival = _told(other, classes[other], "name")
+        if DANGER.index(rival.action) < DANGER.index(found.action):
+            found = Told(rival.action, f"{rival.why}, beside `{chosen}`")
+    return found
+
+
+def _chosen(verbs: list[tuple[int, str]], words: ToolWords) -> str:
+    """The verb among the verbs. What may be a thing is one at the beginning, unless a verb that only reads
+    comes right after it (`message_search`), or where there is nothing else."""
+    plain = [(place, token) for place, token in verbs if token not in words.nouns_too]
+    first, token = verbs[0]
+    if first != 0 or token not in words.nouns_too or not plain:
+        return (plain or verbs)[0][1]
+    place, verb = plain[0]
+    return verb if place == 1 and words.classes[verb] in ("read", "update") else token
+
+
+def _rivals(
+    tokens: tuple[str, ...], verbs: list[tuple[int, str]], chosen: str, words: ToolWords
+) -> list[str]:
+    """Other verbs that say what the tool does as well: after `and`, or at the end of `list_delete`, where the
+    first one may be a thing."""
+    joined = [token for place, token in verbs if place and tokens[place - 1] in words.joints]
+    last = tokens[-1]
+    thing = chosen in words.nouns_too or chosen in {"list", "search", "set"}
+    if thing and last in words.classes and last not in words.nouns_too:
+        joined.append(last)
+    return joined
+
+
+def _said(description: str) -> str:
+    """What follows `description:`, where the text has such a label."""
+    text = description[:TEXT_LIMIT]
+    place = text.lower().find("description:")
+    return text if place < 0 else text[place + len("description:") :]
+
+
+def _of_text(tokens: tuple[str, ...], words: ToolWords) -> Told | None:
+    """The first verb of a description, past words such as `this tool allows you to`."""
+    classes = words.classes
+    for token in tokens[:_LOOKED_AT]:
+        if token in words.reads_in_texts:
+            return Told("read", f"`{token}` in the description")
+        known = next((form for form in base_forms(token) if form in classes), None)
+        if token in words.fillers and not (token == tokens[0] and known is not None):
+            continue
+        if known is not None:
+            return _told(known, classes[known], "description")
+        return None
+    return None
