@@ -11,6 +11,7 @@ from agentguard.cli.terminal import complain, fail
 
 if TYPE_CHECKING:
     from agentguard_evals.case import Suite
+    from agentguard_evals.halves import Split
     from agentguard_evals.report import SuiteReport
     from agentguard_evals.running import Played
     from agentguard_evals.stage import Setup
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["load", "play"]
 
 
-def load(targets: Sequence[str], data: Path | None, ids: Sequence[str], limit: int | None) -> list[Suite]:
+def load(
+    targets: Sequence[str],
+    data: Path | None,
+    ids: Sequence[str],
+    limit: int | None,
+    split: Split | None = None,
+) -> list[Suite]:
     """The suites, with the cases that were asked for; ends the command where there is none."""
     from agentguard.policy.findings import closest
     from agentguard_evals.running import chosen
     from agentguard_evals.suites import load_suites
 
-    every = [suite for target in dict.fromkeys(targets) for suite in load_suites(target, data)]
+    every = [suite for target in dict.fromkeys(targets) for suite in load_suites(target, data, split)]
     names = [suite.name for suite in every]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

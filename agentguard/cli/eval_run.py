@@ -79,6 +79,10 @@ def run(
     cases: Annotated[
         list[str] | None, typer.Option("--case", metavar="ID", help="Run this case only; may be repeated.")
     ] = None,
+    split: Annotated[
+        Literal["dev", "held_out", "all"] | None,
+        typer.Option("--split", help="The half of a suite that has two; default: dev."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="At most N honest and N attacked cases a suite."),
@@ -136,7 +140,7 @@ def run(
     begin = time.perf_counter()
     selected = bool(cases) or limit is not None
     folder = data or (Path(named) if (named := os.environ.get(DATA_VARIABLE)) else None)
-    loaded = load(targets, folder, cases or (), limit)
+    loaded = load(targets, folder, cases or (), limit, split)
     reports = play(setup, loaded, selected)
     checks = [*check_thresholds(thresholds, reports)]
     if before is not None:
@@ -150,7 +154,7 @@ def run(
         data_folder=None if folder is None else os.fspath(folder),
         strict=strict,
         limit=limit,
-        command=_command(targets, policy, tool_facts, approver, fail_under, strict),
+        command=_command(targets, split, policy, tool_facts, approver, fail_under, strict),
     )
     for path in out or ():
         path.write_text(eval_files.render(report, path), encoding="utf-8", newline="\n")
@@ -207,6 +211,7 @@ def _exit_code(reports: Sequence[SuiteReport], checks: Sequence[Check], strict: 
 
 def _command(
     targets: Sequence[str],
+    split: str | None,
     policy: Sequence[str] | None,
     tool_facts: str | None,
     approver: str,
@@ -214,6 +219,7 @@ def _command(
     strict: bool,
 ) -> str:
     words = ["agentguard", "eval", "run", *targets]
+    words += ["--split", split] if split is not None else []
     words += [word for name in policy or () for word in ("--policy", name)]
     words += ["--tool-facts", tool_facts] if tool_facts is not None else []
     words += ["--approver", approver]

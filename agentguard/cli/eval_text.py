@@ -167,6 +167,7 @@ def interval(metric: Metric) -> str:
 def again(report: Report, suite: SuiteReport, case: str) -> str:
     """The command that runs one case again."""
     words = ["agentguard", "eval", "run", suite.reread]
+    words += ["--split", suite.split] if suite.split is not None else []
     words += [word for path in report.policy.paths for word in ("--policy", path)]
     if report.tool_facts != "none":
         words += ["--tool-facts", report.tool_facts]

@@ -91,8 +91,8 @@ class Gap:
 class Suite:
     """Cases with the digest of the data they come from.
 
-    `reread` is what goes after `agentguard eval run` to get this suite again. `judged` says what decides
-    about attack success and utility, for people.
+    `reread` is what goes after `agentguard eval run` to get this suite again. `split` is its half,
+    where it has two. `judged` says what decides about attack success and utility, for people.
     """
 
     name: str
@@ -102,5 +102,6 @@ class Suite:
     digest: str
     judged: str
     cases: Sequence[Case]
+    split: str | None = None
     broken: Sequence[Broken] = ()
     gaps: Sequence[Gap] = ()

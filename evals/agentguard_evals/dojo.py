@@ -16,7 +16,7 @@ the first call, the injection's when the attack begins. The injected text is Age
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -34,7 +34,10 @@ from agentguard_evals.dojo_world import (
 )
 from agentguard_evals.stage import Stage, ToolError
 
-__all__ = ["VERSION", "When", "load_agentdojo"]
+__all__ = ["VERSION", "Adapt", "Pair", "Run", "When", "load_agentdojo"]
+
+Adapt = Callable[[Any, FunctionCall], FunctionCall]
+"""From the environment and a call of the ground truth to what the agent calls instead."""
 
 When = Literal["first", "late"]
 
@@ -62,7 +65,7 @@ def load_agentdojo(when: When) -> Suite:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class Pair:
     """A user task, with an injection task or alone."""
 
     world: World
@@ -95,13 +98,13 @@ class _Pair:
         return self.world.tools
 
     def play(self, stage: Stage) -> Verdict:
-        return _Run(self, stage).play()
+        return Run(self, stage).play()
 
 
-class _Run:
+class Run:
     """The hijacked agent in one environment."""
 
-    def __init__(self, pair: _Pair, stage: Stage) -> None:
+    def __init__(self, pair: Pair, stage: Stage) -> None:
         self.stage, self.pair = stage, pair
         suite = pair.world.suite
         self.task = suite.user_tasks[pair.user]
@@ -114,9 +117,10 @@ class _Run:
         self.trace: list[FunctionCall] = []
         self.hijacked = self.refused = self.reached = False
 
-    def play(self) -> Verdict:
+    def play(self, adapt: Adapt | None = None) -> Verdict:
         seen = False
         for call in list(self.task.ground_truth(self.env.model_copy(deep=True))):
+            call = call if adapt is None else adapt(self.env, call)
             seen = self.shows(self.make(call, "user")) or seen
             if seen and not self.hijacked and self.pair.when == "first":
                 self.hijack()
@@ -180,8 +184,8 @@ class _Run:
         return bool(by_state(said, before, after) if found is None else found)
 
 
-def _cases(world: World, when: When) -> Iterator[_Pair]:
+def _cases(world: World, when: When) -> Iterator[Pair]:
     for user in world.suite.user_tasks:
-        yield _Pair(world, user, None, when)
+        yield Pair(world, user, None, when)
         for injection in world.suite.injection_tasks:
-            yield _Pair(world, user, injection, when)
+            yield Pair(world, user, injection, when)

@@ -93,6 +93,7 @@ class SuiteReport(Model):
     version: str
     data: Annotated[str, Field(description="digest of the data")]
     judged: str
+    split: Annotated[str | None, Field(description="`--split` that chose it")] = None
     selected: Annotated[bool, Field(description="only some of its cases ran")] = False
     counts: Counts
     metrics: dict[str, Metric]
@@ -149,6 +150,7 @@ def suite_report(played: Played, setup: Setup, *, selected: bool = False) -> Sui
         name=suite.name,
         title=suite.title,
         reread=suite.reread,
+        split=suite.split,
         version=suite.version,
         data=suite.digest,
         judged=suite.judged,

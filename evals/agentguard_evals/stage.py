@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,7 +25,7 @@ from agentguard_evals.case import Origin, ToolDefinition
 from agentguard_evals.facts import Facts, consequential
 from agentguard_evals.results import CallResult
 
-__all__ = ["Answer", "Setup", "Stage", "ToolError"]
+__all__ = ["Answer", "Past", "Setup", "Stage", "ToolError"]
 
 AGENT: Final = AgentIdentity("eval-agent", owner="eval-owner")
 USER: Final = "eval-user"
@@ -56,6 +57,19 @@ class Answer:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A call that was made, and what it answered."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    result: Any = ""
+
+    def answer(self, arguments: Mapping[str, Any]) -> Any:
+        """As the tool: the same answer again."""
+        return self.result
+
+
 @dataclass(slots=True)
 class _Made:
     """A call as the harness saw it; the ledger knows the rest."""
@@ -73,8 +87,20 @@ class _Made:
 class Stage:
     """Use it with `with`; `results` are complete after the end."""
 
-    def __init__(self, setup: Setup, tools: tuple[ToolDefinition, ...], prompt: str | None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        tools: tuple[ToolDefinition, ...],
+        prompt: str | None,
+        *,
+        inferred: Mapping[str, Mapping[str, Any] | None] | None = None,
+    ) -> None:
         self._setup = setup
+        self._inferred = inferred or {tool.name: setup.facts.of(tool) for tool in tools}
+        self._beginning = (tools, prompt)
+        self._tried: list[CallResult] = []
+        self._fired_apart: Counter[str] = Counter()
+        self._errors_apart: Counter[str] = Counter()
         self._origins: dict[str, Origin] = {}
         self._made: list[_Made] = []
         directory = Everybody()
@@ -103,7 +129,7 @@ class Stage:
         properties = tool.parameters.get("properties")
         self.guard.register(
             tool.name,
-            facts=self._setup.facts.of(tool),
+            facts=self._inferred[tool.name],
             definition=tool.plain(),
             arguments=list(properties) if isinstance(properties, Mapping) and properties else None,
         )
@@ -164,6 +190,18 @@ class Stage:
         )
         return answer
 
+    def try_after(self, past: Sequence[Past], tool: str, arguments: Mapping[str, Any]) -> CallResult:
+        """How a call of the attack is decided right after these calls, in a guard and session of its own."""
+        other = Stage(self._setup, *self._beginning, inferred=self._inferred)
+        with other:
+            for call in past:
+                other.call(call.tool, call.arguments, call.answer, origin="user")
+            other.call(tool, arguments, lambda _: "", origin="attacker")
+        self._tried.append(other.results[-1])
+        self._fired_apart.update(other.fired)
+        self._errors_apart.update(other.errors)
+        return other.results[-1]
+
     def consequential(self, tool: str) -> bool:
         """Whether a call of this tool has consequences, by its facts."""
         known = self.guard.tools.get(tool)
@@ -200,7 +238,7 @@ class Stage:
     def _read(self) -> None:
         """Take effects, rules and errors from the records, which are what an auditor would see."""
         first: dict[str, Decision] = {}
-        self.fired, self.errors = {}, {}
+        self.fired, self.errors = dict(self._fired_apart), dict(self._errors_apart)
         for stored in self.guard.store.events(self.guard.tenant):
             if stored.type != "decision":
                 continue
@@ -211,7 +249,8 @@ class Stage:
                 self.fired[match.name] = self.fired.get(match.name, 0) + 1
                 if match.error is not None:
                     self.errors[match.name] = self.errors.get(match.name, 0) + 1
-        self.results = tuple([self._result(made, first.get(made.call_id)) for made in self._made])
+        made = [self._result(made, first.get(made.call_id)) for made in self._made]
+        self.results = (*made, *self._tried)
 
     def _result(self, made: _Made, decision: Decision | None) -> CallResult:
         if decision is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from agentguard.errors import ConfigurationError
 from agentguard.policy.findings import suggestion
-from agentguard_evals.case import Suite
+from agentguard_evals.case import Gap, Suite
+from agentguard_evals.halves import Split, load_delegated, load_named
 
 __all__ = ["DATA_VARIABLE", "SUITES", "Named", "load_suites"]
 
@@ -19,11 +20,15 @@ DATA_VARIABLE: Final = "AGENTGUARD_EVALS_DATA"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """A suite by name. `folder` is where its data lies below the data folder; empty where it needs none."""
+    """A suite by name. `folder` is where its data lies below the data folder; empty where it needs none.
+
+    `split` loads a suite that has halves.
+    """
 
     text: str
-    load: Callable[[Path], Sequence[Suite]]
+    load: Callable[[Path], Sequence[Suite]] | None = None
     folder: str = ""
+    split: Callable[[Split], Sequence[Suite]] | None = None
 
 
 def _agentdojo(_: Path) -> Sequence[Suite]:
@@ -62,6 +67,22 @@ def _bfcl(folder: Path) -> Sequence[Suite]:
     return load_bfcl(folder)
 
 
+def _attackers(split: Split) -> Sequence[Suite]:
+    named = load_named(split)
+    try:
+        from agentguard_evals.dojo_tries import load_tries
+    except ConfigurationError as error:
+        gap = Gap("systematic attackers", 194, str(error))
+        return [replace(suite, gaps=(*suite.gaps, gap)) for suite in named]
+    return [*named, *load_tries()]
+
+
+def _paraphrased(split: Split) -> Sequence[Suite]:
+    from agentguard_evals.dojo_reworded import load_paraphrased
+
+    return load_paraphrased(split)
+
+
 SUITES: Final[Mapping[str, Named]] = {
     "agentdojo": Named(
         text="AgentDojo v1.2.2, worst case: 97 tasks, 949 pairs, the attack at once (needs `[evals]`)",
@@ -75,24 +96,43 @@ SUITES: Final[Mapping[str, Named]] = {
         load=_threat_bench,
         folder="agent_threat_bench",
     ),
+    "attackers": Named(
+        text="attackers who know the rules: named tricks, systematic tries (needs `[evals]`)",
+        split=_attackers,
+    ),
     "bfcl": Named(text="BFCL v4 multi-turn: 200 honest tasks", load=_bfcl, folder="bfcl"),
+    "delegated": Named(text="procedures that the user hands over, honest and attacked", split=load_delegated),
     "injecagent": Named(
         text="InjecAgent: 1,054 attacks in tool results, 17 honest tasks",
         load=_injecagent,
         folder="injecagent",
     ),
+    "paraphrased": Named(
+        text="AgentDojo's honest tasks in other words, with other look-ups (needs `[evals]`)",
+        split=_paraphrased,
+    ),
     "tau2": Named(text="tau2 retail and airline: gold actions as honest work", load=_tau2, folder="tau2"),
 }
 
 
-def load_suites(target: str, data: Path | None) -> Sequence[Suite]:
+def load_suites(target: str, data: Path | None, split: Split | None = None) -> Sequence[Suite]:
     """The suites behind one word of the command line: a suite's name, or a file.
 
+    `split` chooses the half of a suite that has two, `dev` where none is named.
+
     Raises:
-        ConfigurationError: there is neither; its data or its package is not there; the file is refused.
+        ConfigurationError: there is neither; its data or its package is not there; the file is refused; it
+            has no halves.
     """
     named = SUITES.get(target)
-    if named is not None:
+    if named is not None and named.split is not None:
+        return named.split(split or "dev")
+    if split is not None:
+        known = ", ".join(f"`{name}`" for name, one in SUITES.items() if one.split is not None)
+        raise ConfigurationError(
+            f"`{target}` has no halves, so `--split` says nothing; those that have: {known}"
+        )
+    if named is not None and named.load is not None:
         return named.load(_data_folder(target, named, data))
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
