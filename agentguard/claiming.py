@@ -31,6 +31,7 @@ from agentguard.stepup import machine
 from agentguard.stepup.eligibility import LOCAL, fold
 from agentguard.stepup.model import Approval, State, Vote
 from agentguard.store.protocol import ApprovalChange
+from agentguard.tracking import judged
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -91,6 +92,8 @@ def _claim(guard: Guard, call: Call, approval: Approval, request: ContextRequest
     if call.approved is not None:
         call.approved(approval)
     snapshot, call.register = guard.in_force.pair
+    if guard.in_force.tracks:
+        request = judged(call.session, snapshot, request, approval.request)
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:

@@ -22,6 +22,7 @@ from agentguard.refusing import refuse, unrecorded
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval
 from agentguard.store.protocol import ApprovalChange
+from agentguard.tracking import judged
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -63,6 +64,8 @@ def follow(guard: Guard, call: Call, approval: Approval, request: ContextRequest
     request = replace(request, args=final.view, now=guard.now(), supplied={})
     request = replace(request, **known_today(guard, call, final))
     snapshot, call.register = guard.in_force.pair
+    if guard.in_force.tracks:
+        request = judged(call.session, snapshot, request)
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:

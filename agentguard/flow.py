@@ -35,6 +35,7 @@ from agentguard.recording import told
 from agentguard.refusing import broken, deny, problem_text, refuse, unrecorded
 from agentguard.running import record_and_run
 from agentguard.store.protocol import Reservation
+from agentguard.tracking import judged
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -106,6 +107,8 @@ def _path(guard: Guard, call: Call) -> Flow:
     if guard.record == "batched" and tool.read_only and not force.fresh:
         yield Refresh()
     snapshot, call.register = force.pair
+    if force.tracks:
+        request = judged(session, snapshot, request)
     if guard.providers:
         request = yield from fetch(guard, snapshot, request)
     if guard.engines:

@@ -107,6 +107,11 @@ class InForce:
         """Whether somebody looked at the register in the last `FRESH_S` seconds."""
         return time.monotonic() - self._looked < FRESH_S
 
+    @property
+    def tracks(self) -> bool:
+        """Whether any rule asks where values come from."""
+        return self.pair[0].tracks
+
     def non_waivable(self, rule: str) -> bool:
         """Whether no exception can ever waive this rule (`policy/rule`)."""
         return rule in self._non_waivable

@@ -127,7 +127,7 @@ def _session_of(guard: Guard, approval: Approval) -> Session:
         rest = {key: value for key, value in principal.items() if key not in ("id", "groups")}
         person = Principal(principal["id"], tuple(principal.get("groups", ())), rest)
     session = request.get("session") or {}
-    return Session(
+    found = Session(
         guard,
         agent=identity(request["agent"]),
         principal=person,
@@ -139,3 +139,5 @@ def _session_of(guard: Guard, approval: Approval) -> Session:
         pause=guard.pause,  # for what the tool calls: this call itself was answered
         labels=session.get("labels", ()),
     )
+    found.restored = True
+    return found

@@ -22,6 +22,7 @@ from agentguard.recording import happened, payloads, quietly, told
 from agentguard.redact import redact
 from agentguard.refusing import thaw, unrecorded
 from agentguard.remembering import remembered
+from agentguard.session import Trust
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -131,7 +132,10 @@ def run(
         if isinstance(item, RedactResult):
             result = redact(result, item.paths)
     if session is not None and not call.streams:
-        session.observe(result, tool.name, "untrusted" if untrusted else "trusted", call_id=call.call_id)
+        trust: Trust = "untrusted" if untrusted else "trusted"
+        session.observe(result, tool.name, trust, call_id=call.call_id, arguments=final.view)
+    elif session is not None:
+        session.missed()
     return result
 
 

@@ -16,6 +16,7 @@ from agentguard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
+    from agentguard.tracking import Provenance
 
 __all__ = ["Observation", "Pause", "Session", "Trust", "current_session"]
 
@@ -34,12 +35,14 @@ _entered: ContextVar[tuple[Session, ...]] = ContextVar("agentguard_session", def
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Content that entered the agent's context; `source` is `prompt`, `system` or a tool's name."""
+    """Content that entered the agent's context; `source` is `prompt`, `system` or a tool's name, whose
+    `arguments` say how it was asked for."""
 
     content: Any
     source: str
     trust: Trust
     call_id: str | None = None
+    arguments: Mapping[str, Any] | None = None
 
 
 class Session:
@@ -73,6 +76,7 @@ class Session:
         self.chain = tuple(chain)
         self.pause: Pause = pause
         self.closed = False
+        self.restored = False
         self.observations: deque[Observation] = deque(maxlen=_OBSERVATIONS)
         self._agent_facts = agent.to_facts()
         self._principal_facts = self.principal.to_facts() if self.principal else None
@@ -85,20 +89,45 @@ class Session:
         self._seen: dict[str, None] = {}
         self._denied: dict[tuple[str, str], int] = {}
         self._inside = 0
+        self._observed = 0
+        self._unseen = False
+        self._provenance: Provenance | None = None
 
     # -- what was seen
 
-    def observe(self, content: Any, source: str, trust: Trust, *, call_id: str | None = None) -> None:
+    def observe(
+        self,
+        content: Any,
+        source: str,
+        trust: Trust,
+        *,
+        call_id: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         """Say what entered the agent's context: the user's words, system text, a tool's result.
 
         `trust="untrusted"` labels the session, so that conditions can ask `"untrusted" in session.labels`.
-        The newest 1,000 observations are kept, for provenance.
+        `arguments` are those of the call that returned it: what a look-up by the user's own words returned
+        says more than any other. The newest 1,000 observations are kept; provenance has an index of its own.
         """
         if trust not in ("user", "system", "trusted", "untrusted"):
             raise ConfigurationError(f"trust must be user, system, trusted or untrusted, not {trust!r}")
-        self.observations.append(Observation(content, source, trust, call_id))
+        observation = Observation(content, source, trust, call_id, arguments)
+        self.observations.append(observation)
+        self._observed += 1
+        if self._provenance is not None:
+            self._provenance.take(observation)
+        elif self.guard.in_force.tracks:
+            self.provenance()
         if trust == "untrusted":
             self.label("untrusted")
+
+    def missed(self) -> None:
+        """Say that something entered the agent's context that nobody could observe, such as a stream: from
+        here on nothing is taken to be harmless for not having been seen."""
+        self._unseen = True
+        if self._provenance is not None:
+            self._provenance.tracker.seen.full = True
 
     def label(self, name: str) -> None:
         """Add a label for the rest of the session; labels are never taken away."""
@@ -116,6 +145,15 @@ class Session:
         return self._calls
 
     # -- used by the flow
+
+    def provenance(self) -> Provenance:
+        """Where values come from in this session; begun when the policies in force first ask for it."""
+        if self._provenance is None:
+            from agentguard.tracking import Provenance
+
+            missing = self._unseen or self._observed > len(self.observations)
+            self._provenance = Provenance(self.guard, self.observations, missing=missing)
+        return self._provenance
 
     def facts(self) -> Mapping[str, Any]:
         """As conditions see it: `session.id`, `session.labels`, `session.calls`."""

@@ -16,8 +16,8 @@ from agentguard.policy.argument_values import arguments_of_role, texts_in
 from agentguard.policy.windows import parse_windows
 
 __all__ = [
-    "BASELINE", "BASELINE_FACTS", "CONSTANTS", "ENVIRONMENT", "FUNCTIONS", "SUPPLIED", "VARIABLES",
-    "bindings_for", "needs_of",
+    "BASELINE", "BASELINE_FACTS", "CONSTANTS", "ENVIRONMENT", "FUNCTIONS", "PROVENANCE", "SUPPLIED",
+    "VARIABLES", "bindings_for", "needs_of",
 ]  # fmt: skip
 
 VARIABLES: Final[dict[str, str]] = {
@@ -36,6 +36,7 @@ VARIABLES: Final[dict[str, str]] = {
     "baseline": "how the call differs from what is normal for the agent: `new_tool`, `rate_ratio`, ...",
     "rates": "what fact providers count",
     "engines": "the answers of other decision points by name",
+    "asked": "whether the user's words ask for the call, and where its values come from: `grade`, `values`, ...",
     "context": "further facts from the operator's fact providers",
     "now": "the time of the decision",
 }
@@ -75,10 +76,13 @@ SUPPLIED: Final = "@supplied"
 """The binding under which functions find supplied facts; no condition can spell it."""
 
 _FACT_VARIABLES: Final = frozenset(
-    {"history", "rates", "baseline", "engines", "context", "resource", "workload"}
+    {"history", "rates", "baseline", "engines", "asked", "context", "resource", "workload"}
 )
 _FACT_FUNCTIONS: Final = frozenset({"provenance", "secret"})
-_SUPPLIED_VARIABLES: Final = ("history", "rates", "baseline", "engines")
+_SUPPLIED_VARIABLES: Final = ("history", "rates", "baseline", "engines", "asked")
+PROVENANCE: Final = frozenset({"asked", "provenance"})
+"""The facts that come from what a session has seen."""
+
 _AGE_LIMIT_S: Final = 1e9
 
 

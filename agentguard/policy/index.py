@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agentguard.policy.discriminators import Path, discriminators
+from agentguard.policy.functions import PROVENANCE
 from agentguard.policy.rules import Rule
 from agentguard.policy.scalars import well_formed_tool
 from agentguard.policy.steps import Step, step_of
@@ -120,12 +121,13 @@ class Selection:
 class Index:
     """Rules by tool. Immutable but for a bounded cache, whose entries are always the same."""
 
-    __slots__ = ("_cache", "_exact", "_prefix", "rules")
+    __slots__ = ("_cache", "_exact", "_prefix", "rules", "tracks")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         # In the order of the documents: rules about one tool then lie beside each other in memory.
         steps = [step_of(rule) for rule in rules]
         self.rules: Final = tuple(sorted([step.rule for step in steps], key=lambda rule: rule.name))
+        self.tracks: Final = any(rule.needs & PROVENANCE for rule in self.rules)
         exact: dict[str, list[Step]] = {}
         prefix: dict[str, list[Step]] = {}
         for step in sorted(steps, key=lambda step: step.entry[0]):

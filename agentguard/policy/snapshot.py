@@ -47,12 +47,14 @@ class Snapshot:
     Safe to use from any thread. `decide` is a pure function of the snapshot and the request.
     """
 
-    __slots__ = ("_needs", "_policies", "_signed")
+    __slots__ = ("_needs", "_policies", "_signed", "tracks")
 
     def __init__(self, policies: Policies, signed: Signed | None = None) -> None:
         self._policies: Final = policies
         self._signed: Final = signed
         self._needs: dict[str, frozenset[str]] = {}
+        # Whether any rule asks where values come from, so that sessions have to keep what they see.
+        self.tracks: Final = policies.index.tracks or policies.register.tracks
 
     @classmethod
     def from_documents(

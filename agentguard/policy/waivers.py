@@ -14,7 +14,7 @@ from agentguard.decision import Approve, Effect, Flag, Matched, RedactResult, Re
 from agentguard.errors import ArgumentsError
 from agentguard.policy.evaluation import reservation, truth
 from agentguard.policy.expressions import Expressions, Fault
-from agentguard.policy.functions import needs_of
+from agentguard.policy.functions import PROVENANCE, needs_of
 from agentguard.policy.register import ExceptionRecord, Grant, Refused, Register
 from agentguard.policy.rules import Order, ReservePlan, Rule, approve_obligation, order_of
 from agentguard.policy.scalars import tool_matches
@@ -225,6 +225,16 @@ class CompiledRegister:
             {name: tuple(sorted(found, key=lambda grant: grant.record.id)) for name, found in grants.items()},
             tuple(refused),
             register.suspended,
+        )
+
+    @property
+    def tracks(self) -> bool:
+        """Whether the condition of any record asks where values come from."""
+        return any(
+            one.needs & PROVENANCE
+            for lists in (self.exceptions.values(), self.grants.values())
+            for found in lists
+            for one in found
         )
 
     def needs(self, tool: str) -> frozenset[str]:

@@ -1,0 +1,133 @@
+"""The word lists by which requests are read: data files of one language each, validated when they are loaded."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentguard.errors import ConfigurationError
+from agentguard.policy.reader import read
+from agentguard.tools import Action
+
+__all__ = ["Lexicon", "lexicon", "lexicons", "parse_lexicon"]
+
+Words = Annotated[frozenset[str], Field(strict=False)]
+
+
+class Delegation(BaseModel):
+    """How a request hands over: a verb, and shortly after it a noun; or a phrase. Words of `own` between say
+    that the user lists the steps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verbs: Words
+    nouns: Words
+    phrases: Words
+    own: Words
+
+
+class Superlatives(BaseModel):
+    """Words that single out the one with the most or the least of something."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    most: Words
+    least: Words
+
+
+class Instructing(BaseModel):
+    """The words of an instruction in text that should hold none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pressure: Words
+    phrases: Words
+
+
+class Lexicon(BaseModel):
+    """One language. `asks` gives the verbs of each action, `topics` the nouns of each topic."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: str
+    asks: dict[Action, Words]
+    nouns: Words
+    specific: Words
+    irregular: dict[str, str]
+    nominal: dict[str, Action]
+    openers: Words
+    refusals: Words
+    auxiliaries: Words
+    stating: Words
+    ensuring: Words
+    starters: Words
+    common: Words
+    plural: Words
+    open: Words
+    superlatives: Superlatives
+    measures: Words
+    pointers: Words
+    delegation: Delegation
+    cues: Words
+    topics: dict[str, Words]
+    secrets: Words
+    instructing: Instructing
+    labels: Words
+    numbers: dict[str, float]
+    filler: Words
+
+    def actions_of(self, verb: str) -> frozenset[Action]:
+        """The actions that a verb may ask for."""
+        return self._by_verb().get(verb, frozenset())
+
+    def topics_of(self, noun: str) -> frozenset[str]:
+        """The topics that a noun belongs to."""
+        return self._by_noun().get(noun, frozenset())
+
+    def _by_verb(self) -> dict[str, frozenset[Action]]:
+        return _inverted(self.language, "asks")
+
+    def _by_noun(self) -> dict[str, frozenset[str]]:
+        return _inverted(self.language, "topics")
+
+
+@cache
+def lexicons() -> dict[str, Lexicon]:
+    """Every language that there are words of."""
+    found = {}
+    for file in resources.files(__package__).joinpath("words").iterdir():
+        if file.name.endswith(".yaml"):
+            one = parse_lexicon(file.read_text("utf-8"), file.name)
+            found[one.language] = one
+    return found
+
+
+def lexicon(language: str = "en") -> Lexicon:
+    return lexicons()[language]
+
+
+def parse_lexicon(text: str, name: str) -> Lexicon:
+    """A lexicon from YAML.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    source, findings = read(text, name)
+    if source is None or findings:
+        raise ConfigurationError(f"the word list `{name}` cannot be read: {findings[0].message}")
+    try:
+        return Lexicon.model_validate(source.data)
+    except ValueError as error:
+        raise ConfigurationError(f"the word list `{name}` is not valid: {error}") from None
+
+
+@cache
+def _inverted(language: str, what: str) -> dict[str, Any]:
+    table: dict[str, set[Any]] = {}
+    for key, words in getattr(lexicons()[language], what).items():
+        for word in words:
+            table.setdefault(word, set()).add(key)
+    return {word: frozenset(keys) for word, keys in table.items()}

@@ -1,0 +1,165 @@
+"""Where a value comes from, and how well that place was designated by the user's own words.
+
+From the most to the least: `user` (their words), `trusted` (the operator's or a trusted tool's), `own` (an
+id that an own call returned), `designated` (a whole field of a look-up by the user's words, and of the
+record that they single out), `structured` (another field of such a look-up), `named_text` (in the text of a
+source that they named), `wild` (a field of any other look-up), `text` (in any other text), `nowhere`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from agentguard.provenance.literals import EXTERNAL, Shape, shape_of
+from agentguard.provenance.request import Request
+from agentguard.provenance.seen import Label, Place, Seen, Source
+from agentguard.provenance.text import fold, number, tokens
+
+__all__ = ["ORIGINS", "Origin", "OriginName", "origin_of"]
+
+OriginName = Literal[
+    "user", "trusted", "own", "designated", "structured", "named_text", "wild", "text", "nowhere"
+]
+ORIGINS: Final[tuple[OriginName, ...]] = (
+    "user",
+    "trusted",
+    "own",
+    "designated",
+    "structured",
+    "named_text",
+    "wild",
+    "text",
+    "nowhere",
+)
+_KEYED: Final[frozenset[Label]] = frozenset({"named", "enum", "chained"})
+_FEW: Final = 3
+_SHORT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The best origin of a value. `places` are the fields it was found in, `sources` the results that hold
+    it, `single` whether the place is the only record of its look-up, `contexts` text around it."""
+
+    name: OriginName
+    sources: tuple[Source, ...] = ()
+    places: tuple[Place, ...] = ()
+    contexts: tuple[tuple[str, int], ...] = ()
+
+
+class Spoken:
+    """What the agent itself said in calls with effects, and when: none of it is evidence when it returns."""
+
+    def __init__(self) -> None:
+        self._whole: dict[str, int] = {}
+        self._words: dict[str, list[tuple[int, str]]] = {}
+
+    def add(self, value: str, number: int) -> None:
+        text = fold(value)
+        self._whole.setdefault(text, number)
+        for word in set(tokens(text)):
+            kept = self._words.setdefault(word, [])
+            if len(kept) < 64:
+                kept.append((number, text))
+
+    def since(self, value: str) -> int | None:
+        """The number of the first result that may echo the value."""
+        text = fold(value)
+        found = self._whole.get(text)
+        words = tokens(text)
+        if words:
+            for number_, held in min((self._words.get(word, []) for word in words), key=len):
+                if text in held and (found is None or number_ < found):
+                    found = number_
+        return found
+
+
+def origin_of(value: str, request: Request, seen: Seen, spoken: Spoken) -> Origin:
+    """The best origin of one value, among what was seen before."""
+    places = seen.whole(value)
+    parts = list(seen.parts(value))
+    sources = tuple(_distinct([*[p.source for p in places], *[p.source for p in parts]]))
+    contexts = tuple([(part.text, part.at) for part in parts])
+
+    def found(name: OriginName, held: Iterable[Place] = ()) -> Origin:
+        return Origin(name, sources, tuple(held), contexts)
+
+    if request.holds(value):
+        return found("user", places)
+    if any(source.label == "trusted" for source in sources):
+        return found("trusted", places)
+    echoes = spoken.since(value)
+
+    def evident(source: Source) -> bool:
+        return echoes is None or source.number < echoes
+
+    own = [place for place in places if place.source.label == "effect" and evident(place.source)]
+    if own:
+        return found("own", own)
+    keyed = [place for place in places if place.source.label in _KEYED and evident(place.source)]
+    designated = [place for place in keyed if _designated(value, place, request, seen)]
+    if designated:
+        return found("designated", designated)
+    if keyed:
+        return found("structured", keyed)
+    if any(part.source.label == "named" and evident(part.source) for part in parts):
+        return found("named_text")
+    if places:
+        return found("wild", places)
+    return found("text" if parts else "nowhere")
+
+
+def _designated(value: str, place: Place, request: Request, seen: Seen) -> bool:
+    source = place.source
+    if not source.structured:
+        return False
+    if source.label == "named" and source.records <= (_FEW if request.plural else 1):
+        return True
+    shape = shape_of(value)
+    if _anchored(place, shape, request):
+        return True
+    if shape == "email":
+        local = fold(value).partition("@")[0]
+        return any(len(word) >= _SHORT and word in local for name in request.names for word in tokens(name))
+    return _only_start(value, place, request)
+
+
+def _anchored(place: Place, shape: Shape, request: Request) -> bool:
+    """Whether the record holds another field that the user named, and no other record does."""
+    for other in place.source.fields.get(place.record, ()):
+        if other.text == place.text or len(other.text) < _SHORT or not _names(request, other.text):
+            continue
+        if shape not in EXTERNAL or request.plural:
+            return True
+        holding = {
+            one.record for record in place.source.fields.values() for one in record if one.text == other.text
+        }
+        if len(holding) == 1:
+            return True
+    return False
+
+
+def _names(request: Request, text: str) -> bool:
+    if number(text) is not None and len(text) < _SHORT:
+        return False
+    return request.holds(text)
+
+
+def _only_start(value: str, place: Place, request: Request) -> bool:
+    """Whether the value begins with a word of the user's that begins no other field of that name."""
+    first = tokens(fold(value))[:1]
+    if not first or len(first[0]) < _SHORT or first[0] not in request.words or shape_of(value) in EXTERNAL:
+        return False
+    same = {
+        one.text
+        for record in place.source.fields.values()
+        for one in record
+        if one.name == place.name and tokens(one.text)[:1] == first
+    }
+    return len(same) == 1
+
+
+def _distinct(sources: Iterable[Source]) -> list[Source]:
+    return list({source.number: source for source in sources}.values())

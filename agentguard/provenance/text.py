@@ -1,0 +1,84 @@
+"""Texts in the forms in which they are compared.
+
+`fold` is what a person reads as the same: case, white space, surrounding quotes and final punctuation. It
+leaves letters as they are, so that a look-alike of another script or width is another text.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+__all__ = ["bounded_in", "compat", "fold", "hidden", "number", "tokens"]
+
+_STRIP_LEFT: Final = "\"'`“”‘’«»([{<#@*_ \t\n"
+_STRIP_RIGHT: Final = "\"'`“”‘’«»)]}>/.!?,;:*_ \t\n"
+_HIDDEN: Final = frozenset({"Cf", "Cc", "Co", "Cs", "Cn"})
+_LONGEST_NUMBER: Final = 32
+
+
+def fold(text: str) -> str:
+    """Lower case, single blanks, no quotes around, no punctuation at the end."""
+    return " ".join(text.casefold().split()).lstrip(_STRIP_LEFT).rstrip(_STRIP_RIGHT)
+
+
+def compat(text: str) -> str:
+    """As `fold`, with widths and compositions of letters folded too, and nothing hidden: for finding what
+    was copied, never for saying that it is the user's."""
+    if text.isascii():
+        return fold(text)
+    visible = "".join([char for char in text if unicodedata.category(char) not in _HIDDEN or char.isspace()])
+    return fold(unicodedata.normalize("NFKC", visible))
+
+
+def hidden(text: str) -> bool:
+    """Whether a text holds what cannot be seen, or letters that normalisation would turn into others."""
+    if text.isascii():
+        return False
+    return any(
+        unicodedata.category(char) in _HIDDEN and not char.isspace() for char in text
+    ) or unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text)
+
+
+def tokens(folded: str) -> list[str]:
+    """The runs of letters and digits."""
+    if folded.isalnum():
+        return [folded]
+    return "".join([char if char.isalnum() else " " for char in folded]).split()
+
+
+def bounded_in(value: str, text: str) -> int:
+    """The place of a value in a text where it stands by itself, or -1; both folded."""
+    if not value:
+        return -1
+    start = 0
+    for _ in range(64):
+        at = text.find(value, start)
+        if at < 0:
+            return -1
+        end = at + len(value)
+        before = at == 0 or not (text[at - 1].isalnum() and value[0].isalnum())
+        after = end == len(text) or not (text[end].isalnum() and value[-1].isalnum())
+        if before and after:
+            return at
+        start = at + 1
+    return -1
+
+
+def number(text: str) -> float | None:
+    """A number as people write it (`1,250.50`, `$ 5`, `7%`, `1.250,50`), or None."""
+    text = text.strip().strip("$€£¥%").strip().removesuffix("k")
+    if not text or len(text) > _LONGEST_NUMBER or not any(char.isdigit() for char in text):
+        return None
+    if not all(char in "0123456789.,'+- " for char in text):
+        return None
+    text = text.replace("'", "").replace(" ", "")
+    comma, dot = text.rfind(","), text.rfind(".")
+    if comma > dot >= 0 or (dot < 0 and comma >= 0 and len(text) - comma != 4):
+        text = text.replace(".", "").replace(",", ".")
+    else:
+        text = text.replace(",", "")
+    try:
+        return float(text)
+    except ValueError:
+        return None

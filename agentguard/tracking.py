@@ -1,0 +1,99 @@
+"""Provenance in the path of a call: what a session saw goes to its tracker, and conditions get its answers.
+
+It is asked only where the snapshot needs it, without waiting for anybody; what fails is an absent fact.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agentguard.call import ContextRequest
+from agentguard.canonical import freeze
+from agentguard.provenance.tracker import Tracker
+
+if TYPE_CHECKING:
+    from agentguard.guard import Guard
+    from agentguard.policy import Snapshot
+    from agentguard.session import Observation, Session
+
+__all__ = ["TRACKED", "Provenance", "judged"]
+
+TRACKED: Final = frozenset({"asked", "provenance"})
+"""The facts that come from here."""
+
+log = logging.getLogger("agentguard")
+
+
+class Provenance:
+    """Of one session. `missing` says that it does not hold all that was seen before it began."""
+
+    def __init__(self, guard: Guard, observations: Iterable[Observation], *, missing: bool = False) -> None:
+        self._guard = guard
+        self.tracker: Final = Tracker()
+        self.tracker.seen.full = missing
+        for one in list(observations):
+            self.take(one)
+
+    def take(self, observation: Observation) -> None:
+        """One more thing that the agent was shown."""
+        try:
+            self._take(observation)
+        except Exception as error:
+            # INVARIANT: what could not be taken up counts as unknown, so that nothing is waived for it.
+            self.tracker.seen.full = True
+            log.warning(
+                "what `%s` returned cannot be indexed: %s", observation.source[:80], type(error).__name__
+            )
+
+    def _take(self, observation: Observation) -> None:
+        if observation.trust == "user":
+            self.tracker.says(observation.content)
+            return
+        tool = self._guard.tools.get(observation.source)
+        facts: Mapping[str, Any] = tool.facts if tool is not None else {}
+        if observation.trust == "system":
+            trusted = True
+        elif tool is not None and observation.arguments is not None:
+            trusted = facts.get("untrusted_output") is False
+        else:
+            trusted = observation.trust == "trusted" and facts.get("untrusted_output") is not None
+        self.tracker.returned(
+            observation.source,
+            observation.content,
+            facts=facts,
+            args=observation.arguments,
+            call_id=observation.call_id,
+            trusted=trusted,
+        )
+
+
+def judged(
+    session: Session | None,
+    snapshot: Snapshot,
+    request: ContextRequest,
+    before: Mapping[str, Any] | None = None,
+) -> ContextRequest:
+    """The request with what is known of its values, where a rule reads it.
+
+    `before` is the stored request of an approval: a session that was restored for it saw nothing by itself.
+    """
+    if session is None or not snapshot.needs(request.tool) & TRACKED:
+        return request
+    if before is not None and session.restored:
+        known = {name: before.get("supplied", {}).get(name) for name in TRACKED}
+    else:
+        try:
+            known = session.provenance().tracker.facts(request.tool, request.facts, request.args)
+        except Exception as error:
+            # Absent facts: every rule that reads them fires, and no allow rule does.
+            log.warning("provenance of a call of `%s` failed: %s", request.tool, type(error).__name__)
+            return request
+    supplied = dict(request.supplied)
+    for name, found in known.items():
+        if isinstance(found, Mapping):
+            # What a constraint wrote stays the policy's.
+            supplied[name] = freeze({**found, **supplied.get(name, {})}).view
+    return replace(request, supplied=supplied)
