@@ -15,9 +15,7 @@ __all__ = ["Value", "values_of"]
 _LARGEST: Final = 200
 """Values of one call that are judged; beyond, the rest is one value from nowhere."""
 
-_KINDS: Final = frozenset(
-    {"type", "kind", "mode", "format", "mime", "mimetype", "mime_type", "encoding", "role"}
-)
+_KINDS: Final = frozenset({"type", "kind", "mode", "format", "mime", "mimetype", "mime_type", "encoding", "role"})
 _OBJECTS: Final = frozenset({"object", "path", "command"})
 _ADDRESSED: Final = frozenset({"recipient", "destination"})
 _MANY: Final = re.compile(r"\s*[,;]\s*")
@@ -57,11 +55,13 @@ def values_of(
     return found
 
 
-def _judged(path: str, role: str, text: str, action: str, optional: bool, appends: bool) -> Iterator[Value]:
+def _judged(
+    path: str, role: str, text: str, action: str, optional: bool, appends: bool
+) -> Iterator[Value]:
     shape = shape_of(text)
     if role in ("other", "query") and shape in EXTERNAL and shape != "account" and action not in ("read",):
         role = "destination" if shape == "url" else "recipient"
-    if (role in _ADDRESSED and shape == "text") or (role == "recipient" and ("," in text or ";" in text)):
+    if role in _ADDRESSED and shape == "text" or role == "recipient" and ("," in text or ";" in text):
         parts = [part for part in _MANY.split(text) if part]
         if len(parts) > 1 and all(shape_of(part) in EXTERNAL for part in parts):
             for part in parts:

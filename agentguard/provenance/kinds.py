@@ -13,7 +13,7 @@ from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Seen
 from agentguard.tools import Action
 
-__all__ = ["ASKING", "Kind", "Stakes", "asked_for", "kind_of", "stakes_of"]
+__all__ = ["ASKING", "Stakes", "Kind", "asked_for", "kind_of", "stakes_of"]
 
 _HIGH: Final = frozenset({"pay", "book", "delete", "credential", "execute"})
 _LOW: Final = frozenset({"create", "fetch"})
@@ -21,9 +21,7 @@ Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PARTS: Final = re.compile(r"[^A-Za-z0-9]+")
-_GENERIC: Final = frozenset(
-    {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
-)
+_GENERIC: Final = frozenset({"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"})
 
 
 class Kind:

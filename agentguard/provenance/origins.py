@@ -134,7 +134,10 @@ def _anchored(place: Place, shape: Shape, request: Request) -> bool:
         if shape not in EXTERNAL or request.plural:
             return True
         holding = {
-            one.record for record in place.source.fields.values() for one in record if one.text == other.text
+            one.record
+            for record in place.source.fields.values()
+            for one in record
+            if one.text == other.text
         }
         if len(holding) == 1:
             return True

@@ -25,9 +25,7 @@ LONGEST: Final = 65_536
 
 _CLAUSE: Final = re.compile(r"(?:[.!?;:]+(?=\s|$)|\n+|\s[-–—]\s|[()])")
 _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[$€£,]")
-_QUOTED: Final = re.compile(
-    r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`"
-)
+_QUOTED: Final = re.compile(r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`")
 _NAME: Final = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:(?:of|the|de|van|and|&)\s+)?[A-Z][\w'’-]*){0,5}")
 _TELLING: Final = frozenset({"i", "he", "she", "they", "we", "who", "that", "was", "were", "has"})
 _NEAR: Final = 8
@@ -75,7 +73,7 @@ class Request:
         if shape == "number":
             return number(fold(value)) in self.numbers
         text = fold(value)
-        if not text or (hidden(value) and value not in self.exact):
+        if not text or hidden(value) and value not in self.exact:
             return False
         return bounded_in(text, self.text) >= 0
 
@@ -193,21 +191,7 @@ class _Asked:
             return lemma if self._passive(words, at) else None
         if word.endswith("ing") and word != lemma:
             return None if before in ("the", "a", "my", "our", "this", "that", "any") else lemma
-        if before in (
-            "the",
-            "a",
-            "an",
-            "my",
-            "our",
-            "your",
-            "his",
-            "her",
-            "their",
-            "this",
-            "that",
-            "of",
-            "any",
-        ):
+        if before in ("the", "a", "an", "my", "our", "your", "his", "her", "their", "this", "that", "of", "any"):
             return None
         if word in ("tell", "show", "give", "get") and at + 1 < len(words) and words[at + 1] in ("me", "us"):
             return "find"

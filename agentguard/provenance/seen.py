@@ -7,12 +7,12 @@ not in the index then is from nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from agentguard.provenance.literals import EXTERNAL, Literals, literals, normal, shape_of
-from agentguard.provenance.results import Parsed
+from agentguard.provenance.literals import EXTERNAL, Literals, Shape, literals, normal, shape_of
+from agentguard.provenance.results import Parsed, is_long
 from agentguard.provenance.text import bounded_in, compat, fold, tokens
 
 __all__ = ["BOUND", "Label", "Place", "Seen", "Source"]
@@ -179,6 +179,8 @@ class Seen:
 
 def _form(value: str) -> str:
     return normal(value, shape_of(value))
+
+
 
 
 def _alone(value: str, text: str) -> int:

@@ -10,32 +10,19 @@ from agentguard.provenance.arguments import Value, values_of
 from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
 from agentguard.provenance.judged import Judged, judge
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
-from agentguard.provenance.literals import shape_of
+from agentguard.provenance.lexicon import lexicons
 from agentguard.provenance.origins import Spoken, origin_of
 from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
 from agentguard.provenance.seen import BOUND, Label, Seen, Source
 from agentguard.provenance.text import fold, number
-from agentguard.provenance.wording import acts
+from agentguard.provenance.literals import shape_of
+from agentguard.provenance.wording import acts, reads_as_instruction
 
 __all__ = ["Tracker"]
 
-_DOCUMENT: Final = frozenset(
-    {
-        "file",
-        "document",
-        "doc",
-        "page",
-        "webpage",
-        "website",
-        "note",
-        "wiki",
-        "url",
-        "http",
-        "browse",
-        "readme",
-    }
-)
+_DOCUMENT: Final = frozenset({"file", "document", "doc", "page", "webpage", "website", "note", "wiki",
+                              "url", "http", "browse", "readme"})
 _INERT_WORDS: Final = 5
 _INERT_LENGTH: Final = 60
 _RESULTS: Final = 10_000
@@ -113,8 +100,7 @@ class Tracker:
             action=kind.action,
             topics=kind.topics,
             structured=parsed.structured,
-            inert=trusted
-            or (not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)),
+            inert=trusted or (not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)),
             records=parsed.records,
         )
         if effect and args is not None:
@@ -133,7 +119,7 @@ class Tracker:
     def _label(self, args: Mapping[str, Any], kind: Kind) -> Label:
         texts = [
             value.text
-            for value in values_of("update", dict.fromkeys(args, "object"), args)
+            for value in values_of("update", {name: "object" for name in args}, args)
             if number(value.text) is None and shape_of(value.text) != "date"
         ]
         if not texts:
@@ -226,18 +212,13 @@ class Tracker:
         quotes = passes_on(texts, self.request, self.seen)
         if kind.action not in ("send", "grant", "pay", "fetch") and not addressed:
             return quotes, []
-        found = {
-            (one.what, one.label, one.source.number): one
-            for one in disclosed(texts, self.request, self.seen, kind.topics)
-        }
+        found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, self.request, self.seen, kind.topics)}
         return quotes, list(found.values())[:16]
 
 
 def _inert(text: str) -> bool:
     words = text.split()
-    return (
-        len(words) <= _INERT_WORDS and len(text) <= _INERT_LENGTH and (len(words) < 2 or not acts(fold(text)))
-    )
+    return len(words) <= _INERT_WORDS and len(text) <= _INERT_LENGTH and (len(words) < 2 or not acts(fold(text)))
 
 
 def _joined(parts: list[Judged]) -> dict[str, Any]:
