@@ -47,6 +47,22 @@ def test_the_example_runs(tmp_path: Path, name: str, said: list[str]) -> None:
     assert all(text in done.stdout for text in said), done.stdout
 
 
+def test_a_week_of_governance_by_its_commands(tmp_path: Path) -> None:
+    """What was flagged is denied, is excepted, and is denied again; the report and the ledger say so."""
+    done = run(tmp_path, str(ROOT / "examples" / "week.py"), "week")
+    assert done.returncode == 0, done.stdout + done.stderr
+    days = re.split(r"^== ", done.stdout, flags=re.MULTILINE)
+    ran = ["backup     80000 rows sent" in day for day in days[1:]]
+    assert ran == [True, False, False, True, False, False]
+    assert "crm.export denied by crm/bulk-export" in days[5]
+    page = (tmp_path / "week" / "report.html").read_text()
+    exception = re.search(r"EX-[0-9A-Z]{8}", done.stdout)
+    assert exception
+    assert exception[0] in page
+    assert "crm/bulk-export" in page
+    assert "no problems" in days[6]
+
+
 def test_pause_today_and_resume_tomorrow_in_another_process(tmp_path: Path) -> None:
     """Asked in one process, approved in a second, run in a third, and in a fourth nothing runs."""
     script = str(ROOT / "examples" / "pause_and_resume.py")
