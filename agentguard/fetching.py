@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,18 @@ from agentguard.access import refuse_writable
 from agentguard.canonical import digest, encode
 from agentguard.errors import ConfigurationError, PolicyError
 from agentguard.kept import KeptBundle
-from agentguard.outbound import BUSY, Again, Alarm, RemoteError, body, checked_url, client, needed
+from agentguard.outbound import (
+    BUSY,
+    Again,
+    Alarm,
+    RemoteError,
+    body,
+    cause,
+    checked_url,
+    client,
+    needed,
+    trusting,
+)
 from agentguard.policy.bundle import LARGEST, Bundle, trusted_keys
 from agentguard.policy.default import Default
 
@@ -85,7 +95,7 @@ class RemoteBundle:
         self._headers = {"accept-encoding": "identity", "connection": "close"}
         if token:
             self._headers["authorization"] = f"Bearer {token}"
-        self._tls = _tls(ca)
+        self._tls = True if ca is None else trusting(ca)
         self._timeout_s = timeout_s
         self._clock = clock or (lambda: dt.datetime.now(dt.UTC))
         self._etag: str | None = None
@@ -234,7 +244,7 @@ class RemoteBundle:
         except RemoteError as error:
             told = str(error)
         except (Again, httpx.HTTPError, httpx.InvalidURL) as error:
-            told = str(error) if isinstance(error, Again) else f"no answer: {_cause(error)}"
+            told = str(error) if isinstance(error, Again) else f"no answer: {cause(error)}"
         raise Unreachable(f"the bundle could not be fetched from {self.url}: {told}") from None
 
     def _once(self, deadline: float) -> tuple[bytes, str | None] | None:
@@ -298,25 +308,3 @@ def _reader(trust: Trust) -> Callable[[], list[dict[str, Any]]]:
             raise PolicyError(str(error)) from None
 
     return read
-
-
-def _tls(ca: str | os.PathLike[str] | None) -> ssl.SSLContext | bool:
-    if ca is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=os.fspath(ca))
-    except (OSError, ssl.SSLError) as error:
-        problem = f"the certificates in `{ca}` cannot be read: {type(error).__name__}"
-        raise ConfigurationError(problem) from None
-
-
-def _cause(error: Exception) -> str:
-    """In words that say what to look at, without what the server sent."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({found.verify_message or 'verification failed'})"
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-        found = found.__cause__ or found.__context__
-    return type(error).__name__

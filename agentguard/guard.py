@@ -781,7 +781,7 @@ class Guard:
             watch.start()
         if self.checkpoints is not None:
             self.checkpoints.start()
-        if self._deliveries is not None:
+        if self._deliveries is not None and not self.closed:
             self._deliveries.start()
         self.in_force.forked()
         self.recent.forked()

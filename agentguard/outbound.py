@@ -6,6 +6,7 @@ The environment is not asked for proxies or certificates: whoever sets it would 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["BUSY", "Again", "Alarm", "RemoteError", "body", "checked_url", "client", "is_url", "needed"]
+__all__ = [
+    "BUSY", "Again", "Alarm", "RemoteError", "body", "cause", "checked_url", "client", "is_url", "needed",
+    "trusting",
+]  # fmt: skip
 
 BUSY: Final = frozenset({429, 502, 503, 504})
 """Answers after which another try may help."""
@@ -102,6 +106,35 @@ def body(chunks: Iterable[bytes], limit: int, deadline: float) -> bytes:
     if time.monotonic() > deadline:  # also where the alarm has ended it: what ended early looks complete
         raise Again("the answer came too slowly")
     return bytes(found)
+
+
+def trusting(ca: str | os.PathLike[str]) -> ssl.SSLContext:
+    """TLS that trusts the certificates of a file instead of the public ones.
+
+    Raises:
+        ConfigurationError: they cannot be read.
+    """
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=os.fspath(ca))
+    except (OSError, ssl.SSLError) as error:
+        problem = f"the certificates in `{ca}` cannot be read: {type(error).__name__}"
+        raise ConfigurationError(problem) from None
+
+
+def cause(error: Exception) -> str:
+    """Why nothing came back, in words that say what to look at, without what the server sent."""
+    import ssl
+
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({found.verify_message or 'verification failed'})"
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror.lower()
+        found = found.__cause__ or found.__context__
+    return type(error).__name__
 
 
 class Alarm:

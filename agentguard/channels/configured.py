@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +18,7 @@ from agentguard.channels.slack import SlackChannel
 from agentguard.channels.told import Interest
 from agentguard.channels.webhook import WebhookChannel
 from agentguard.errors import ConfigurationError
-from agentguard.outbound import needed
+from agentguard.outbound import needed, trusting
 
 __all__ = ["AnswersFrom", "Configured", "channels_of"]
 
@@ -122,17 +120,7 @@ def _host(entry: WebhookEntry | SlackEntry, base: Path, what: str) -> Host:
     names = frozenset(one.lower() for one in entry.hosts) or frozenset({name})
     if name not in names:
         raise ConfigurationError(f"{what}: `{name}` is not among the `hosts` that may be called")
-    return Host(names=names, private=entry.private, tls=_tls(entry.ca, base, what), timeout_s=entry.timeout_s)
-
-
-def _tls(ca: str | None, base: Path, what: str) -> ssl.SSLContext | bool:
-    if ca is None:
-        return True
-    file = base / ca
-    refuse_file(file, what)
-    try:
-        return ssl.create_default_context(cafile=os.fspath(file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"{what}: the certificates in `{file}` cannot be read: {type(error).__name__}"
-        ) from None
+    if entry.ca is not None:
+        refuse_file(base / entry.ca, what)
+    tls = True if entry.ca is None else trusting(base / entry.ca)
+    return Host(names=names, private=entry.private, tls=tls, timeout_s=entry.timeout_s)

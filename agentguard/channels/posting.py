@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from agentguard.outbound import Again, Alarm, RemoteError, body, client
+from agentguard.outbound import Again, Alarm, RemoteError, body, cause, client
 
 __all__ = ["Host", "Reply", "Undelivered", "post", "public"]
 
 _LONGEST_ANSWER: Final = 256 * 1024
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_COMPATIBLE: Final = ipaddress.ip_network("::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -66,9 +65,9 @@ def public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and (found in _NAT64 or found in _COMPATIBLE):
+        if inner is None and found in _NAT64:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
-        if found.teredo is not None or found.is_site_local:
+        if found.is_site_local:
             return False
         if inner is not None:
             found = inner
@@ -118,7 +117,7 @@ def post(host: Host, url: str, content: bytes, headers: Mapping[str, str]) -> Re
         except RemoteError as error:
             raise Undelivered(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = f"no answer within {host.timeout_s:g} s" if alarm.rang else f"no answer: {_cause(error)}"
+            why = f"no answer within {host.timeout_s:g} s" if alarm.rang else f"no answer: {cause(error)}"
             raise Undelivered(why) from None
 
 
@@ -141,14 +140,3 @@ def _after(value: str | None) -> float | None:
     if value is None or not value.isascii() or not value.isdigit() or len(value) > 6:
         return None
     return min(float(value), 3600.0)
-
-
-def _cause(error: Exception) -> str:
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return "its certificate is not trusted"
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-        found = found.__cause__ or found.__context__
-    return type(error).__name__

@@ -105,7 +105,8 @@ def _question(notice: Notice, question: Mapping[str, Any], *, buttons: bool) -> 
 def _argument(one: Mapping[str, Any]) -> str:
     text = one["text"] or "(values are not sent here)"
     marks = "".join(f" [{word}]" for word in ("cut", "masked") if one[word])
-    return f"{one['name']} ({one['type']}) = {text}{marks}"
+    name = one["name"] if str(one["name"]).isidentifier() else json.dumps(one["name"], ensure_ascii=False)
+    return f"{name} ({one['type']}) = {text}{marks}"
 
 
 def _stage(stage: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ _SAID: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _MOST: Final = 20
 _LONGEST: Final = 256
+_MOST_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def entry_of(event: Mapping[str, Any], interest: Interest) -> Entry | None:
     subject, id_, at = event.get(family), event.get("id"), event.get("at")
     if not (isinstance(subject, str) and isinstance(id_, str) and isinstance(at, str) and subject):
         return None
-    said = {name: _bounded(event[name]) for name in _SAID[family] if event.get(name) is not None}
+    said = _fitted({name: _bounded(event[name]) for name in _SAID[family] if event.get(name) is not None})
     rules = _rules(event)
     return Entry(
         id=id_,
@@ -132,6 +133,14 @@ def _rules(event: Mapping[str, Any]) -> list[str]:
     if isinstance(event.get("rule"), str):
         return [event["rule"]]
     return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+
+
+def _fitted(said: dict[str, Any]) -> dict[str, Any]:
+    """As much as may wait in a record fifty times; what is largest goes first, and says so."""
+    while len(encode(said)) > _MOST_BYTES:
+        largest = max(said, key=lambda name: len(encode(said[name])))
+        said = {**said, largest: "… (too long to be told)"}
+    return said
 
 
 def _bounded(value: Any) -> Any:

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,12 +17,14 @@ from agentguard.errors import ConfigurationError
 if TYPE_CHECKING:
     from agentguard.channels.answering import Outcome
     from agentguard.channels.configured import Configured
+    from agentguard.channels.slack import SlackChannel
     from agentguard.stepup.directory import Directory
     from agentguard.store.protocol import Store
 
 __all__ = ["serve"]
 
 _MOST_AT_ONCE: Final = 64
+_MOST_BACK: Final = 20
 _LARGEST_HEAD: Final = 16 * 1024
 log = logging.getLogger("agentguard")
 
@@ -54,10 +57,12 @@ def serve(
 
     sweeping = _Sweeping(store, tenant, sweep_s) if deliver and sweep_s is not None else None
 
+    back = _AnsweringBack()
+
     def told(name: str, outcome: Outcome) -> None:
         if deliveries is not None and outcome.status == 200:
             deliveries.wake()
-        _answer_back(channels[name], outcome)
+        back.put(channels[name], outcome)
 
     app = AnswerApp(desk, told)
     config = uvicorn.Config(
@@ -84,6 +89,7 @@ def serve(
         if deliveries is not None:
             deliveries.stop()
         app.close()
+        back.close()
         listening.close()
 
 
@@ -155,18 +161,38 @@ def _announce(listening: socket.socket, tls: bool, names: list[str], deliver: bo
     say(f"  the outbox is {'delivered from here too' if deliver else 'not delivered from here'}")
 
 
-def _answer_back(channel: Configured, outcome: Outcome) -> None:
-    """Tell somebody on Slack, and only them, why their answer does not count."""
-    from agentguard.channels.posting import Undelivered
-    from agentguard.channels.slack import SlackChannel
-    from agentguard.channels.slack_blocks import escaped
+class _AnsweringBack:
+    """Tells somebody on Slack, and only them, why their answer does not count; nobody waits for it.
 
-    told = channel.channel
-    counted = outcome.result in ("approved", "denied")
-    if not isinstance(told, SlackChannel) or not outcome.user or counted:
-        return
-    text = outcome.message or outcome.result
-    try:
-        told.ephemeral(outcome.user, escaped(f"Your answer: {outcome.result}. {text}"[:1000]))
-    except Undelivered as error:
-        log.warning("channel `%s`: a user could not be told about an answer: %s", told.name, error)
+    Of many at once the rest is dropped: who presses a button again and again holds up nobody.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-answering-back")
+        self._places = threading.Semaphore(_MOST_BACK)
+
+    def put(self, channel: Configured, outcome: Outcome) -> None:
+        """Tell them soon, where there is something to tell."""
+        from agentguard.channels.slack import SlackChannel
+
+        counted = outcome.result in ("approved", "denied")
+        if not isinstance(channel.channel, SlackChannel) or not outcome.user or counted:
+            return
+        if self._places.acquire(blocking=False):
+            self._thread.submit(self._tell, channel.channel, outcome)
+
+    def close(self) -> None:
+        """Tell nobody more."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _tell(self, channel: SlackChannel, outcome: Outcome) -> None:
+        from agentguard.channels.posting import Undelivered
+        from agentguard.channels.slack_blocks import escaped
+
+        text = f"Your answer: {outcome.result}. {outcome.message}"[:1000]
+        try:
+            channel.ephemeral(outcome.user, escaped(text))
+        except Undelivered as error:
+            log.warning("channel `%s`: a user could not be told about an answer: %s", channel.name, error)
+        finally:
+            self._places.release()

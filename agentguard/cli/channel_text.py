@@ -129,13 +129,17 @@ def listed(config: Config, store: Store | None, tenant: str) -> list[dict[str, A
                 "kind": entry.kind,
                 "host": urlsplit(entry.url).netloc,
                 "events": ", ".join(entry.events),
-                "answers": "none" if answers is None else f"{len(answers.people)} people",
+                "answers": "none" if answers is None else _people_text(len(answers.people)),
                 "waiting": waiting,
                 "dead": dead,
                 "ready": _ready(config, entry.name, people),
             }
         )
     return found
+
+
+def _people_text(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
 
 
 def _counts(store: Store, tenant: str, channel: str) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentguard.cli.channel_text import listed, outbox_rows, row_json
 from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import columns, complain, fail, print_json, say
 from agentguard.cli.workspace import (
@@ -50,6 +49,8 @@ def list_(
       agentguard channels list
       agentguard channels list --json
     """
+    from agentguard.cli.channel_text import listed
+
     found = configuration(ctx, config)
     rows = listed(found, _records(found, store), tenant or found.tenant)
     if as_json:
@@ -133,6 +134,8 @@ def outbox(
       agentguard channels outbox --dead --fail-on-dead
       agentguard channels outbox --channel ops --json
     """
+    from agentguard.cli.channel_text import outbox_rows, row_json
+
     found = configuration(ctx, config)
     records = open_records(found, store)
     states = () if everything else ("dead",) if dead else ("urgent", "waiting", "dead")
@@ -209,9 +212,9 @@ def serve(
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="... and its key.")] = None,
-    deliver: Annotated[
-        bool, typer.Option("--deliver/--no-deliver", help="Also sweep what is due, and tell the channels.")
-    ] = True,
+    silent: Annotated[
+        bool, typer.Option("--no-deliver", help="Hear answers only: neither sweep nor tell.")
+    ] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     directory: DirectoryOption = None,
@@ -246,7 +249,7 @@ def serve(
             host=host,
             port=port,
             tls=None if certificate is None or key is None else (certificate, key),
-            deliver=deliver,
+            deliver=not silent,
             sweep_s=found.sweep_s,
         )
     finally:

@@ -133,7 +133,7 @@ def test_channels_are_listed_without_their_secrets(place: Path) -> None:
     """With who may answer, what waits, and whether they can be told."""
     shown = run("channels", "list", COLUMNS="200").output
     assert "ops" in shown
-    assert "1 people" in shown
+    assert "1 person" in shown
     assert not any(secret in shown for secret in ENV.values())
     rows = json.loads(run("channels", "list", "--json").output)
     assert [(row["name"], row["kind"], row["ready"]) for row in rows] == [

@@ -222,6 +222,17 @@ def test_what_waits_about_one_subject_is_bounded(scene: Scene) -> None:
     assert [notice.said["level"] for notice in channel.told] == [0, *range(11, 60)]
 
 
+def test_what_waits_fits_into_a_record_whatever_it_says(scene: Scene) -> None:
+    """Names and lists as long as somebody liked do not end the telling of everything else."""
+    channel = Memory(lane_limit=1000)
+    delivering = scene.delivering(channel)
+    names = [f"\x01{number}" * 300 for number in range(30)]
+    for _ in range(60):
+        scene.tell("exception.revoked", exception="EX-7K2M9QXA", digest="sha256:0", rules=names, tools=names)
+    assert delivering.turn() == 50
+    assert channel.told[0].said["rules"] == "… (too long to be told)"
+
+
 def test_a_damaged_item_is_given_up_and_the_others_are_told(scene: Scene) -> None:
     """Somebody wrote into the store."""
     channel = Memory()

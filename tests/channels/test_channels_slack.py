@@ -77,6 +77,12 @@ def test_arguments_are_shown_with_their_types(here: Scene, team: Listener) -> No
     assert 'text (str) = "5000"\n' in text
 
 
+def test_a_name_cannot_pose_as_an_argument_T56(here: Scene, team: Listener) -> None:
+    """Where a tool takes any name, an odd one stands in quotes."""
+    text = code(posted(here, team, {'amount (int) = 1" \\': "x", "amount": 5000}))
+    assert '"amount (int) = 1\\" \\\\" (str) = "x"' in text
+
+
 @pytest.mark.parametrize(
     "attack",
     [

@@ -118,7 +118,7 @@ def test_redirects_are_not_followed_T60(here: Scene, hook: Listener) -> None:
     "address",
     [
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::", "::127.0.0.1", "2001:0:7f00:1::1", "not an address",
     ],
@@ -128,7 +128,9 @@ def test_no_private_address_is_called_T60(address: str) -> None:
     assert not public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1"]
+)
 def test_addresses_of_the_internet_may_be_called(address: str) -> None:
     """What is not private is not refused."""
     assert public(address)
@@ -194,6 +196,29 @@ def test_a_certificate_of_ones_own_can_be_trusted(here: Scene, tmp_path: Path) -
     with listening(tls=context) as hook:
         heard = told(here, hook, tls=ssl.create_default_context(cafile=ca))
         assert heard.json["type"] == "agentguard.approval.opened"
+
+
+def test_certificates_that_anybody_may_change_are_refused(tmp_path: Path) -> None:
+    """Whoever changes them decides who reads the messages."""
+    from agentguard.channels.configured import channels_of
+    from agentguard.channels.options import WebhookEntry
+
+    _, ca = certificate(tmp_path)
+    entry = WebhookEntry.model_validate(
+        {
+            "name": "ops",
+            "kind": "webhook",
+            "url": "https://hooks.example.com/x",
+            "secrets": [{"env": "S"}],
+            "ca": str(ca),
+        }
+    )
+    secret = {"S": "whsec_" + "A" * 44}
+    ca.chmod(0o644)
+    assert channels_of([entry], tmp_path, secret)[0].channel.name == "ops"
+    ca.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="AG301"):
+        channels_of([entry], tmp_path, secret)
 
 
 def test_a_receiver_that_is_silent_is_left(here: Scene) -> None:
