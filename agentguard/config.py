@@ -24,7 +24,7 @@ from agentguard.errors import ConfigurationError
 from agentguard.ledger.checkpoint_options import CheckpointEntry, CheckpointOptions
 from agentguard.outbound import is_url
 from agentguard.packs import located
-from agentguard.terms import MAX_DAYS, STRICT, Terms
+from agentguard.terms import MAX_DAYS, MAX_MINUTES, STRICT, Terms
 from agentguard.tools import ToolFacts, tool_name
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class _Default(_Model):
 class _Governance(_Model):
     max_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = MAX_DAYS
     max_renewals: Annotated[int, Field(ge=0, le=100)] = STRICT.max_renewals
+    break_glass_minutes: Annotated[int, Field(ge=0, le=MAX_MINUTES)] = STRICT.break_glass_minutes
+    break_glass_dual: bool = STRICT.break_glass_dual
     approvers: list[Text] = []
     local: bool = False
 

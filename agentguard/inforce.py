@@ -17,9 +17,11 @@ from agentguard.errors import PolicyError
 from agentguard.ids import uuid7
 from agentguard.ledger import events
 from agentguard.ledger.lookback import newest_bundle
+from agentguard.store.protocol import Known, Record, RecordsChange
 
 if TYPE_CHECKING:
     from agentguard.policy import Snapshot
+    from agentguard.policy.strength import Loosened
     from agentguard.stepup.directory import Directory
     from agentguard.store.protocol import Store
     from agentguard.terms import Terms
@@ -28,6 +30,8 @@ __all__ = ["FRESH_S", "InForce"]
 
 FRESH_S: Final = 0.02
 """Seconds for which a call that is recorded in a batch believes the register that it knows."""
+_LAST: Final = ("policies", "in-force")
+"""The record of the rules that were put in force last."""
 
 
 class InForce:
@@ -71,7 +75,7 @@ class InForce:
         """
         self.check_version(self._policies)
         self.refresh()
-        self._store.append(self._tenant, (self._loaded(self._policies, None),))
+        self._load(self._policies, None)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Put other policies in force, with the register as it is; recorded before they count.
@@ -81,8 +85,7 @@ class InForce:
         """
         with self._swapping:  # two at once could leave the older one in force
             self.check_version(snapshot)
-            event = self._loaded(snapshot, self._policies.digest)
-            self._store.append(self._tenant, (event,))
+            self._load(snapshot, self._policies.digest)
             self._non_waivable = _non_waivable(snapshot)
             self._policies = snapshot
             self._read()
@@ -151,7 +154,31 @@ class InForce:
             snapshot = snapshot.with_register(register)
         self.pair = snapshot, version
 
-    def _loaded(self, snapshot: Snapshot, previous: str | None) -> events.Event:
+    def _load(self, snapshot: Snapshot, previous: str | None) -> None:
+        """Record what comes into force, with what it permits that the set before it did not.
+
+        The set before is the one that any process of this tenant put in force last, so that a restart with
+        looser policies is as visible as a change of running ones.
+        """
+        from agentguard.policy.strength import Loosened, compare, strengths  # a snapshot brought it in
+
+        mine = strengths(snapshot)
+
+        def update(known: Known, now: dt.datetime) -> RecordsChange:
+            record = known.get(_LAST)
+            before = None if record is None else record.body.get("rules")
+            comparable = mine is not None and isinstance(before, dict)
+            found = compare(before, mine) if comparable else Loosened()  # type: ignore[arg-type]
+            event = self._loaded(snapshot, previous, found)
+            if record is not None and record.body.get("snapshot") == snapshot.digest:
+                return RecordsChange((), (event,))
+            body = {"snapshot": snapshot.digest, **({} if mine is None else {"rules": mine})}
+            return RecordsChange((Record(kind=_LAST[0], id=_LAST[1], state="loaded", body=body),), (event,))
+
+        self._store.change_records(self._tenant, [_LAST], update)
+
+    def _loaded(self, snapshot: Snapshot, previous: str | None, found: Loosened) -> events.Event:
+        observing = [rule.name for rule in snapshot.rules if rule.observed_flag is not None]
         return events.policy_loaded(
             id=uuid7(),
             tenant=self._tenant,
@@ -161,6 +188,7 @@ class InForce:
             sources={},
             previous=previous,
             bundle=None if snapshot.signed is None else dataclasses.asdict(snapshot.signed),
+            differences={**found.to_json(), **({"observing": observing[:100]} if observing else {})},
         )
 
 

@@ -31,6 +31,7 @@ from agentguard.cli import (
     report,
     reviewers,
     schema,
+    store,
     test,
     tools,
 )
@@ -140,6 +141,7 @@ app.add_typer(channels.app, name="channels")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(proving.app, name="prove")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(store.app, name="store")
 app.add_typer(tools.app, name="tools")
 app.add_typer(eval_run.app, name="eval")
 

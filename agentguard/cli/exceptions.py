@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentguard.cli.break_glass import break_glass
 from agentguard.cli.exception_list import list_
 from agentguard.cli.exception_request import check_rules, request
 from agentguard.cli.governing import (
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(request)
 app.command("list")(list_)
+app.command("break-glass")(break_glass)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The exception's id, or 3 characters of it.")]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from agentguard.policy.rules import Rule
 
 __all__ = ["report"]
+
+_MONTH: Final = dt.timedelta(days=30)
 
 
 def report(
@@ -45,9 +48,9 @@ def report(
     per_minute: Annotated[
         int, typer.Option("--per-minute", min=2, help="So many approvals in 60 s are too fast.")
     ] = 10,
-    verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Check the whole ledger; it takes a while.")
-    ] = True,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not check the whole ledger, which takes a while.")
+    ] = False,
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option("--checkpoint", metavar="FILE", help="Compare with these; default: those configured."),
@@ -85,7 +88,7 @@ def report(
         _flags(desk)
         now = desk.store.now()
         upto = now if end is None else back(end, now)
-        since = back(begin or "30d", upto)
+        since = upto - _MONTH if begin is None else back(begin, now)
         if since >= upto:
             fail("the period begins when it ends, or later; look at `--from` and `--to`")
         made = make(
@@ -97,8 +100,8 @@ def report(
             agent=agent,
             rules=_rules(found),
             limits=Limits(per_hour=per_hour, per_minute=per_minute),
-            verify=verify,
-            checkpoints=kept_checkpoints(found, checkpoint, key, desk.tenant) if verify else None,
+            verify=not no_verify,
+            checkpoints=None if no_verify else kept_checkpoints(found, checkpoint, key, desk.tenant),
         )
     finally:
         desk.store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentguard.errors import NotFound, RecordRefused
@@ -71,7 +71,7 @@ class BaselineDesk:
         if read.tenant != self.tenant:
             raise RecordRefused(f"it is another tenant's: `{read.tenant[:40]}`")
         key = (KIND, read.agent)
-        said = self._heard(key, word)
+        said = self._heard(key, word, "propose")
         if fold(read.proposer) != fold(said.subject):
             raise RecordRefused(f"`{said.subject}` cannot propose in the name of `{read.proposer}`")
         return self._change(
@@ -81,7 +81,7 @@ class BaselineDesk:
     def approve(self, agent: str, word: Word) -> Record:
         """Put what waits in force, on every process at once: by the agent's owner."""
         key, owned = (KIND, agent), (agents.KIND, agent)
-        said = self._heard(key, word)
+        said = self._heard(key, word, "approve")
         past = (PAST, self.told(agent).digest)
 
         def move(known: Known, now: dt.datetime) -> RecordsChange | None:
@@ -94,21 +94,26 @@ class BaselineDesk:
 
     def reject(self, agent: str, word: Word) -> Record:
         """Say no to what waits."""
-        return self._simply(agent, word, baselines.reject)
+        return self._simply(agent, word, "reject", baselines.reject)
 
     def revoke(self, agent: str, word: Word) -> Record:
         """End what is in force."""
-        return self._simply(agent, word, baselines.revoke)
+        return self._simply(agent, word, "revoke", baselines.revoke)
 
     def _simply(
-        self, agent: str, word: Word, move: Callable[[Record, Word, dt.datetime], RecordsChange | None]
+        self,
+        agent: str,
+        word: Word,
+        act: str,
+        move: Callable[[Record, Word, dt.datetime], RecordsChange | None],
     ) -> Record:
         key = (KIND, agent)
-        said = self._heard(key, word)
+        said = self._heard(key, word, act)
         return self._change([key], lambda known, now: move(self._there(known, key), said, now))
 
-    def _heard(self, key: RecordKey, word: Word) -> Word:
+    def _heard(self, key: RecordKey, word: Word, act: str) -> Word:
         kind, id = key
+        word = replace(word, act=act)
         return heard(word, self.store.now(), tenant=self.tenant, kind=kind, id=id, directory=self.directory)
 
     def _owner(self, record: Record | None) -> str | None:

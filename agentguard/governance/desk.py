@@ -41,8 +41,11 @@ class Desk:
 
     # -- exceptions
 
-    def draft(self, document: Mapping[str, Any], requester: str) -> dict[str, Any]:
-        """The content of a new exception, to be shown, signed and handed to `request`."""
+    def draft(
+        self, document: Mapping[str, Any], requester: str, *, emergency: bool = False
+    ) -> dict[str, Any]:
+        """The content of a new exception, to be shown, signed and handed to `request`; an `emergency` one
+        breaks the glass (`Terms.break_glass_minutes`)."""
         id = record_id("EX-")
         read = content_of(document, tenant=self.tenant, id=id, requester=self._subject(requester))
         return content_of(
@@ -51,6 +54,7 @@ class Desk:
             id=id,
             requester=read["requester"],
             agent_owner=self.owner_of(read["agent"]),
+            emergency=emergency,
         )
 
     def draft_renewal(

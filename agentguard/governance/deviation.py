@@ -87,6 +87,7 @@ class ExceptionContent(ExceptionDocument):
     requester: Text
     agent_owner: Text | None = None
     renewal: Annotated[int, Field(ge=0, le=100)] = 0
+    emergency: bool = False
 
 
 def content_of(
@@ -97,6 +98,7 @@ def content_of(
     requester: str,
     agent_owner: str | None = None,
     renewal: int = 0,
+    emergency: bool = False,
 ) -> dict[str, Any]:
     """The content of a document, checked; points in time in UTC, everything else as it was written.
 
@@ -112,6 +114,7 @@ def content_of(
         "requester": requester,
         "renewal": renewal,
         **({} if agent_owner is None else {"agent_owner": agent_owner}),
+        **({"emergency": True} if emergency else {}),
     }
     known = set(document) - set(ExceptionDocument.model_fields)
     if known:

@@ -20,9 +20,11 @@ __all__ = [
     "KIND",
     "ExceptionState",
     "Told",
+    "check_emergency",
     "check_requester",
     "check_same",
     "concerned",
+    "excluded",
     "tell",
     "vouched",
 ]
@@ -104,6 +106,37 @@ def concerned(read: ExceptionContent, owners: frozenset[str] = frozenset()) -> f
     return frozenset(name for name in named if name is not None)
 
 
+def excluded(read: ExceptionContent, terms: Terms, owners: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Who may not approve it under these terms: whom it concerns. Who asks for an emergency exception may
+    approve it alone, unless two are asked for; whom it concerns otherwise may not.
+
+    Raises:
+        RecordRefused: it is an emergency exception, and these terms know none.
+    """
+    if not read.emergency:
+        return concerned(read, owners)
+    if not terms.break_glass_minutes:
+        raise RecordRefused(
+            f"exception `{read.id}` breaks the glass, which nobody may here; configure "
+            "`governance: {break_glass_minutes: 60}`"
+        )
+    if terms.break_glass_dual:
+        return concerned(read, owners)
+    return concerned(read.model_copy(update={"requester": read.agent}), owners)
+
+
+def check_emergency(read: ExceptionContent, since: dt.datetime, terms: Terms) -> None:
+    """Refuse an emergency exception that would last too long.
+
+    Raises:
+        RecordRefused: it would.
+    """
+    if read.emergency and read.expires - since > dt.timedelta(minutes=terms.break_glass_minutes):
+        raise RecordRefused(
+            f"exception `{read.id}` breaks the glass for longer than {terms.break_glass_minutes} minutes"
+        )
+
+
 def vouched(record: Record, *, tenant: str, directory: Directory | None, terms: Terms) -> dict[str, Any]:
     """What the core reads of an exception in force, after checking that people vouched for exactly this.
 
@@ -119,6 +152,7 @@ def vouched(record: Record, *, tenant: str, directory: Directory | None, terms: 
     if told.read.tenant != tenant:
         raise RecordRefused(f"it is another tenant's: `{told.read.tenant[:40]}`")
     check_requester(told.read, terms)
+    check_emergency(told.read, told.approved.at, terms)
     if told.read.renewal > terms.max_renewals:
         raise RecordRefused(f"it was renewed more than {terms.max_renewals} times")
     refusal: RecordRefused | None = None
@@ -149,7 +183,7 @@ def _check_voucher(
     check_same(word, told.digest, told.record.id)
     subject = check_word(word, tenant=tenant, kind=KIND, id=told.record.id, directory=directory)
     check_approver(
-        subject, terms=terms, directory=directory, excluded=concerned(told.read), what="approve it"
+        subject, terms=terms, directory=directory, excluded=excluded(told.read, terms), what="approve it"
     )
 
 

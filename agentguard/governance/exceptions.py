@@ -26,9 +26,11 @@ from agentguard.governance.exception_record import (
     KIND,
     ExceptionState,
     Told,
+    check_emergency,
     check_requester,
     check_same,
     concerned,
+    excluded,
     tell,
     vouched,
 )
@@ -79,6 +81,8 @@ def request(
     read = read_content(content)
     check_requester(read, terms)
     _check_times(read, content, now, terms)
+    excluded(read, terms)
+    check_emergency(read, now, terms)
     check_same(by, content_digest(content), read.id)
     record = Record(
         kind=KIND,
@@ -114,10 +118,11 @@ def approve(
     if now >= told.read.expires or now >= read.expires:
         raise RecordRefused(f"exception `{record.id}` has expired; ask for a new one")
     check_same(by, content_digest(content), record.id)
-    excluded = concerned(read, owners)
+    check_emergency(read, now, terms)
+    nobody = excluded(read, terms, owners)
     if renewal:
-        excluded |= concerned(told.read, owners)
-    check_approver(by.subject, terms=terms, directory=directory, excluded=excluded, what="approve it")
+        nobody |= concerned(told.read, owners)
+    check_approver(by.subject, terms=terms, directory=directory, excluded=nobody, what="approve it")
     check_core(content, now, terms.longest)
     body = {
         "content": dict(content),
@@ -156,8 +161,8 @@ def revalidate(
     if now >= told.read.expires:
         raise RecordRefused(f"exception `{record.id}` has expired; ask for a new one")
     check_same(by, told.digest, record.id)
-    excluded = concerned(told.read, owners)
-    check_approver(by.subject, terms=terms, directory=directory, excluded=excluded, what="revalidate it")
+    nobody = concerned(told.read, owners)
+    check_approver(by.subject, terms=terms, directory=directory, excluded=nobody, what="revalidate it")
     after = replace(record, body={**record.body, "validated": by.to_json()})
     return _change(after, told.content, "revalidated", by, now)
 

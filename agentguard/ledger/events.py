@@ -47,6 +47,7 @@ __all__ = [
     "policy_refused",
     "register_changed",
     "segment",
+    "store_renewed",
 ]
 
 VERSION: Final = 1
@@ -228,9 +229,11 @@ def policy_loaded(
     sources: Mapping[str, str],
     previous: str | None = None,
     bundle: Mapping[str, Any] | None = None,
+    differences: Mapping[str, Sequence[str]] | None = None,
 ) -> Event:
     """A snapshot came into force; `sources` maps the name of each document to its digest, `bundle` says of a
-    signed one its `version`, `digest` and `signer`."""
+    signed one its `version`, `digest` and `signer`. `differences` names rules that restrict less than in the
+    set before (`agentguard.policy.strength`), and those that are only observed."""
     return some(
         **_base("policy.loaded", id, tenant, at),
         snapshot=snapshot,
@@ -238,6 +241,7 @@ def policy_loaded(
         sources=dict(sources),
         previous=previous,
         bundle=dict(bundle) if bundle is not None else None,
+        **(differences or {}),
     )
 
 
@@ -251,6 +255,20 @@ def register_changed(
 ) -> Event:
     """The register of exceptions and grants has a new version; `changed` are the ids of its records."""
     return some(**_base("register", id, tenant, at), version=version, changed=list(changed), digest=digest)
+
+
+def store_renewed(
+    *, id: str, tenant: str, at: dt.datetime, epoch: str, previous: str, waiting: int, reason: str
+) -> Event:
+    """The store begins another life, after a backup was restored; `waiting` approvals of the one before can
+    no longer be claimed."""
+    return some(
+        **_base("store.renewed", id, tenant, at),
+        epoch=epoch,
+        previous=previous,
+        waiting=waiting,
+        reason=reason,
+    )
 
 
 def segment(

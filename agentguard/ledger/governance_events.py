@@ -20,7 +20,7 @@ __all__ = ["agent_moved", "baseline_moved", "exception_moved", "grant_moved"]
 
 _EXCEPTION: Final = (
     "agent", "principal", "rules", "tools", "secrets", "owner", "requester", "reason", "not_before",
-    "expires", "uses", "renewal",
+    "expires", "uses", "renewal", "emergency",
 )  # fmt: skip
 _GRANT: Final = ("approval", "agent", "principal", "rules", "tools", "reason", "expires", "uses")
 _AGENT: Final = ("owner", "tags", "environments")

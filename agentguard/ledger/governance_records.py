@@ -60,6 +60,7 @@ class ExceptionMoved(_Moved):
     expires: dt.datetime | None = None
     uses: int | None = None
     renewal: int = 0
+    emergency: bool = False
     word: WordRecord | None = None
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Record",
     "RegisterChanged",
     "Segment",
+    "StoreRenewed",
     "VoteRecord",
     "parse",
 ]
@@ -248,6 +249,11 @@ class PolicyLoaded(_Event):
     sources: dict[str, str] = {}
     previous: str | None = None
     bundle: dict[str, Any] | None = None
+    removed: tuple[str, ...] = ()
+    loosened: tuple[str, ...] = ()
+    permits: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    observing: tuple[str, ...] = ()
 
 
 class PolicyRefused(_Event):
@@ -265,6 +271,16 @@ class RegisterChanged(_Event):
     version: int
     changed: tuple[str, ...] = ()
     digest: str
+
+
+class StoreRenewed(_Event):
+    """`store.renewed`."""
+
+    type: Literal["store.renewed"]
+    epoch: str
+    previous: str
+    waiting: int = 0
+    reason: str = ""
 
 
 class Segment(_Event):
@@ -290,6 +306,7 @@ Record = Annotated[
     | PolicyRefused
     | RegisterChanged
     | Segment
+    | StoreRenewed
     | ExceptionMoved
     | GrantMoved
     | AgentMoved

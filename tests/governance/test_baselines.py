@@ -7,12 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from agentguard.errors import RecordRefused, ToolCallDenied
 from agentguard.governance import Terms
 from agentguard.governance.baseline_content import read_content
+from agentguard.governance.baseline_learning import Learner, learn
+from agentguard.governance.baseline_shape import shape_of
+from agentguard.governance.baseline_tool import ToolUse
 from agentguard.governance.baselines import BaselineState, tell
 from agentguard.governance.sweeping import sweep
 from agentguard.ledger.verify import verify
@@ -450,3 +454,87 @@ def test_a_damaged_content_is_refused(yard: Yard) -> None:
     for key, value in (("zone", "Mars/Base"), ("version", 0), ("extra", 1), ("hours", {"abc": {}})):
         with pytest.raises(RecordRefused, match=f"`{key}"):
             read_content({**content, key: value})
+
+
+def test_hours_of_the_week_are_those_of_the_zone(yard: Yard) -> None:
+    """Ten o'clock in London is eleven in Berlin; which one counts says the baseline."""
+    yard.register()
+    yard.days()
+    parts = learn(
+        yard.store, "default", "billing", begin=START, end=yard.clock.at, zone=ZoneInfo("Europe/Berlin"),
+        digest=None,
+    )  # fmt: skip
+    assert list(parts["hours"]["fri"]) == ["11"]
+    content = yard.desk.draft(
+        "billing", parts, zone="Europe/Berlin", ends=yard.clock.at + DAY, proposer="ben"
+    )
+    read = read_content(content)
+    assert read.usual(START + 7 * DAY)
+    assert not read.usual(START + 7 * DAY + dt.timedelta(hours=1))
+
+
+@pytest.mark.parametrize(("later", "runs"), [(DAY / 2, True), (1.5 * DAY, False)])
+def test_a_call_is_compared_again_when_it_is_claimed(yard: Yard, later: dt.timedelta, runs: bool) -> None:
+    """An approval given before the baseline ended does not run past it; until then it does."""
+    from agentguard import AgentIdentity, ApprovalPending
+    from agentguard.stepup.ballot import Answer
+
+    yard.settled(days=1)
+    step_up = {"id": "ask", "effect": "step_up", "approval": {"reviewers": ["ana"], "expires_in": "2d"}}
+    yard.rules = [step_up, asking("!baseline.known", "deny")]
+    with yard.guard() as guard:
+
+        @guard.tool("pay")
+        def pay(amount: int) -> str:
+            return "done"
+
+        session = guard.session(agent=AgentIdentity("billing"), pause="raise")
+        with session, pytest.raises(ApprovalPending) as asked:
+            pay(amount=1)
+        waiting = guard.approval(asked.value.approval_id)
+        said = Answer(subject="ana", verdict="approve", digest=waiting.digest, assurance="login")
+        guard.vote(waiting.id, said)
+        yard.clock.at += later
+        if runs:
+            assert guard.resume_sync(waiting.id).result == "done"
+            return
+        with pytest.raises(ToolCallDenied) as denied:
+            guard.resume_sync(waiting.id)
+    assert denied.value.rule == "p/new"
+
+
+def test_nothing_is_learned_of_what_an_exception_let_through(yard: Yard) -> None:
+    """Nor of what an observed rule would have stopped, or one that could not be evaluated matched."""
+    yard.register()
+    yard.days()
+    observe = {"owner": "ana", "until": "2030-01-01"}
+    yard.rules = [ALLOW, {"id": "o", "effect": "deny", "tools": ["wipe"], "observe": observe}]
+    yard.work(*calls(30, tool="wipe"))
+    yard.rules = [ALLOW, {"id": "e", "effect": "flag", "when": "args.nope > 1", "flag": {"owner": "ana"}}]
+    yard.work(*calls(30, tool="read"))
+    content = yard.draft(end=yard.clock.at + DAY)
+    assert list(content["tools"]) == ["pay"]
+    assert content["learned"]["left_out"] == {"failed to evaluate": 30, "observed": 30}
+
+
+def test_a_flood_of_names_is_no_baseline(yard: Yard) -> None:
+    """What nobody could look through is refused, and memory stays bounded."""
+    learner = Learner(begin=START, end=START + DAY, zone=dt.UTC, digest=None)
+    event = {"at": "2026-11-20T10:00:00.000000Z", "session": "s", "decision": {}}
+    with pytest.raises(RecordRefused, match="more than 500 tools"):
+        for number in range(600):
+            learner.take({**event, "tool": f"t{number}"}, None)
+    with pytest.raises(RecordRefused, match="more than 200 secret scopes"):
+        for number in range(300):
+            learner.take({**event, "tool": "t1", "secrets": [f"s{number}"]}, None)
+
+
+def test_more_shapes_than_are_kept_are_new_ones(yard: Yard) -> None:
+    """The most frequent fifty of a tool are kept, and the rest is said."""
+    use = ToolUse("t", "2026-11-20T10:00:00.000000Z")
+    for number in range(80):
+        shape = shape_of(f'{{"a{number:02}":1}}'.encode())
+        use.take(f"2026-11-20T10:00:{number % 60:02}.000000Z", 1, shape, None, late=False)
+    content = use.content()
+    assert len(content["shapes"]) == 50
+    assert content["other_shapes"] == 30

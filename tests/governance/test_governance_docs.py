@@ -12,11 +12,17 @@ from agentguard.governance.deviation import ExceptionDocument, content_of
 from agentguard.governance.exceptions import ExceptionState
 from agentguard.governance.findings import Kind
 from agentguard.governance.grants import GrantState
+from agentguard.governance.report.model import FindingKind
+from agentguard.policy import Snapshot
+from agentguard.policy.functions import BASELINE_FACTS
 from agentguard.policy.reader import read
 from agentguard.terms import Terms
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("exceptions.md", "agents.md")}
+PAGES = {
+    name: (DOCS / name).read_text(encoding="utf-8")
+    for name in ("exceptions.md", "agents.md", "baselines.md", "report.md")
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -52,3 +58,15 @@ def test_every_state_finding_and_term_is_documented() -> None:
         assert re.search(rf"\b{term}\b", PAGES["exceptions.md"])
     assert f"({Terms().max_renewals} where nothing is said)" in PAGES["exceptions.md"]
     assert f"({Terms().max_days} where nothing is said)" in PAGES["exceptions.md"]
+
+
+def test_every_fact_of_a_baseline_and_every_finding_of_the_report_is_documented() -> None:
+    """Nothing can be asked for, or found, that no page explains; the policy on the page loads."""
+    for fact in BASELINE_FACTS:
+        assert f"| `baseline.{fact}` |" in PAGES["baselines.md"]
+    for kind in FindingKind.__args__:  # type: ignore[attr-defined]
+        assert f"`{kind}`" in PAGES["report.md"]
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGES["baselines.md"], re.DOTALL)
+    source, findings = read(block, "deviations.yaml")
+    assert source is not None, findings
+    Snapshot.from_documents([source.data])

@@ -541,7 +541,7 @@ def test_a_store_that_refuses_is_asked_again(server: Server, monkeypatch: pytest
             raise StoreUnavailable("full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(guard.store, "append", refuse)
+            patch.setattr(guard.store, "change_records", refuse)
             with pytest.raises(StoreUnavailable):
                 watch.look()
         assert guard.snapshot is old

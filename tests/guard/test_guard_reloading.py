@@ -161,7 +161,7 @@ def test_nothing_comes_in_force_unrecorded(folder: Path, monkeypatch: pytest.Mon
             raise StoreUnavailable("full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(guard.store, "append", refuse)
+            patch.setattr(guard.store, "change_records", refuse)
             with pytest.raises(StoreUnavailable):
                 watch.look()
             assert guard.snapshot is old

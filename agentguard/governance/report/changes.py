@@ -14,12 +14,19 @@ _LOOSENS: Final = frozenset(
     {"agent.restored", "exception.approved", "exception.renewed", "baseline.revoked", "store.renewed"}
 )
 _NAMES: Final = 5
+_DIFFERENCES: Final = (
+    ("removed", "removed"),
+    ("loosened", "loosened"),
+    ("permits", "permit anew"),
+    ("changed", "changed"),
+    ("observing", "observed only"),
+)
 
 
 def change_of(event: Mapping[str, Any]) -> Change:
     """One event of the ledger as a change."""
     kind = str(event.get("type"))
-    loosens = kind in _LOOSENS or bool(event.get("removed") or event.get("loosened"))
+    loosens = kind in _LOOSENS or any(event.get(key) for key in ("removed", "loosened", "permits"))
     return Change(
         at=dt.datetime.fromisoformat(str(event.get("at"))),
         event=str(event.get("id", "")),
@@ -34,6 +41,9 @@ def _text(kind: str, event: Mapping[str, Any]) -> str:
         return _loaded(event)
     if kind == "policy.refused":
         return f"changed policies were refused: {str(event.get('reason', ''))[:200]}"
+    if kind == "store.renewed":
+        waiting = event.get("waiting", 0)
+        return f"the store begins another life, {waiting} open approvals end: {event.get('reason', '')}"[:400]
     word = event.get("word")
     by = word.get("subject") if isinstance(word, Mapping) else None
     reason = word.get("reason") if isinstance(word, Mapping) else None
@@ -45,7 +55,7 @@ def _text(kind: str, event: Mapping[str, Any]) -> str:
 
 def _loaded(event: Mapping[str, Any]) -> str:
     parts = [f"{event.get('rules')} rules in force, {str(event.get('snapshot', ''))[:19]}"]
-    for key, text in (("removed", "removed"), ("loosened", "loosened"), ("observing", "observed only")):
+    for key, text in _DIFFERENCES:
         names = [str(one) for one in event.get(key, ())]
         if names:
             more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
