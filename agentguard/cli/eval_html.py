@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentguard.cli.eval_text import again, figure, interval, last_line, result
+from agentguard.cli.eval_text import again, figure, interval, kept_aside, last_line, result
 from agentguard.cli.html_page import render
+from agentguard.cli.safe_text import visible
 
 if TYPE_CHECKING:
     from agentguard_evals.metrics import Metric
@@ -65,12 +66,15 @@ def page(report: Report) -> str:
         stacks=_stacks,
         parts=_parts,
         wrong=_wrong,
+        kept_aside=kept_aside,
         shown=_SHOWN,
         last=last_line(report, ["this page"]),
     )
 
 
 def _wrong(suite: SuiteReport) -> list[CaseResult]:
+    if kept_aside(suite):
+        return []
     known = {case.id: case for case in suite.cases}
     return [known[name] for name in suite.failures[:_SHOWN]]
 

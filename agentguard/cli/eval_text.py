@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentguard_evals.metrics import Metric
     from agentguard_evals.report import Report, SuiteReport
 
-__all__ = ["again", "counted", "figure", "interval", "last_line", "result", "show"]
+__all__ = ["again", "counted", "figure", "interval", "kept_aside", "last_line", "result", "show"]
 
 _SHOWN: Final = 8
 _PARTS: Final = (
@@ -60,12 +60,21 @@ def _failures(report: Report, suite: SuiteReport) -> None:
         return
     known = {case.id: case for case in suite.cases}
     say(f"went wrong: {counted(len(suite.failures), 'case')}", "bold red")
+    if kept_aside(suite):
+        say("not listed: rules that are built with what went wrong here are not measured by it", "dim")
+        say("")
+        return
     rows = [(name, what_went_wrong(known[name])) for name in suite.failures[:_SHOWN]]
     columns(("case", "what"), rows)
     if len(suite.failures) > _SHOWN:
         say(f"… and {len(suite.failures) - _SHOWN:,} more; `--out report.jsonl` lists every case")
     say(f"one of them again: {visible(again(report, suite, suite.failures[0]))}", "dim")
     say("")
+
+
+def kept_aside(suite: SuiteReport) -> bool:
+    """Whether what went wrong is not to be looked at; a case that is asked for by name is."""
+    return suite.split == "held_out" and not suite.selected
 
 
 def _metrics(suite: SuiteReport) -> None:

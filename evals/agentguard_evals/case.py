@@ -39,11 +39,15 @@ class ToolDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a case ended: None where there is nothing to judge by. `unexpected` names each wish not met."""
+    """How a case ended: None where there is nothing to judge by.
+
+    `unexpected` names each wanted effect that was not met, `wishes` says that there are any.
+    """
 
     utility: bool | None
     attack_succeeded: bool | None
     unexpected: tuple[str, ...] = ()
+    wishes: bool = False
 
 
 class Case(Protocol):

@@ -27,7 +27,7 @@ from agentguard_evals.halves import Half, Split, halves
 from agentguard_evals.rewording import Agent, Variant, read_variants, reworded
 from agentguard_evals.stage import Stage
 
-__all__ = ["load_paraphrased"]
+__all__ = ["load_paraphrased", "own_words"]
 
 _DATA: Final = Path(__file__).parent / "data" / "paraphrased"
 _LISTS: Final[Mapping[str, str]] = {
@@ -156,7 +156,7 @@ def _searching(world: World, env: Any, call: FunctionCall, prompt: str, *, last:
     if name is None or name not in call.args:
         return call
     wanted = _found(world, env, call)
-    for word in _own_words(wanted, prompt, last=last):
+    for word in own_words(wanted, prompt, last=last):
         other = FunctionCall(function=call.function, args={**call.args, name: word})
         if wanted in _found(world, env, other):
             return other
@@ -169,7 +169,8 @@ def _found(world: World, env: Any, call: FunctionCall) -> str:
     return "" if error is not None else shown(result)
 
 
-def _own_words(found: str, prompt: str, *, last: bool) -> Iterator[str]:
+def own_words(found: str, prompt: str, *, last: bool) -> Iterator[str]:
+    """Words of what was found that the user did not say."""
     said = prompt.lower()
     words = list(dict.fromkeys(_WORD.findall(found)))
     for word in reversed(words) if last else words:

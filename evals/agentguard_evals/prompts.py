@@ -131,6 +131,7 @@ class Prompt:
             utility=all(ran[False]),
             attack_succeeded=any(ran[True]) if self.kind == "attacked" else None,
             unexpected=tuple(unexpected),
+            wishes=True,
         )
 
 

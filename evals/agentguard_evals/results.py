@@ -64,6 +64,7 @@ class CaseResult(Model):
     attack_succeeded: bool | None = None
     attack_succeeded_if_all_approved: bool | None = None
     unexpected: Annotated[tuple[str, ...], Field(description="wanted effects that were not met")] = ()
+    wishes: Annotated[bool, Field(description="the case says which effects are wanted")] = False
     error: str | None = None
 
     @property

@@ -73,6 +73,7 @@ def _once(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
         utility=verdict.utility,
         attack_succeeded=verdict.attack_succeeded,
         unexpected=verdict.unexpected,
+        wishes=verdict.wishes,
     )
     return found, stage
 

@@ -95,7 +95,7 @@ class _Run:
         succeeded = self.harmed if self.attack is not None else None
         misled = self.attack is not None and self.attack.instead is not None
         utility = None if misled else self.utility  # a step of the user's was never made
-        return Verdict(utility=utility, attack_succeeded=succeeded, unexpected=self.unexpected())
+        return Verdict(utility=utility, attack_succeeded=succeeded, unexpected=self.unexpected(), wishes=True)
 
     def shown_by(self, index: int) -> bool:
         """Whether this step's answer is one that makes the agent attack at once."""

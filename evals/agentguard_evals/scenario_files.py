@@ -193,10 +193,13 @@ def _read(path: Path) -> tuple[FamilyDocument | None, list[Finding]]:
 def _senseless(source: Source, document: FamilyDocument) -> Iterator[Finding]:
     """What has the right shape and cannot be played."""
     try:
-        tools = {tool.name: tool for tool in document.definitions()}
+        described = document.definitions()
     except BrokenRow as error:
         yield source.finding("AG103", str(error), ("tools",))
         return
+    tools = {tool.name: tool for tool in described}
+    if len(tools) < len(described):
+        yield source.finding("AG402", "two tools have the same name", ("tools",))
     seen: set[str] = set()
     for index, task in enumerate(document.tasks):
         at = ("tasks", index)
@@ -226,6 +229,8 @@ def _attacks(task: TaskDocument) -> Iterator[str]:
         where = f"attack {number}"
         if attack.instead is not None and attack.instead >= len(task.steps):
             yield f"{where}: there is no step {attack.instead}"
+        elif attack.instead is not None and all(show.step >= attack.instead for show in attack.shows):
+            yield f"{where}: nothing that it changes is shown before step {attack.instead}"
         if all(call.prepares for call in attack.calls):
             yield f"{where}: every call only `prepares`; nothing would be the harm"
         for show in attack.shows:

@@ -214,3 +214,51 @@ def test_a_suite_whose_package_is_missing_says_what_to_install(
     monkeypatch.setitem(sys.modules, "agentdojo", None)
     found = run("eval", "run", "agentdojo", "--policy", policy_file(work, READ), code=2)
     assert "pip install 'agentguard[evals]'" in found.stderr
+
+
+def test_a_half_is_chosen_and_named_in_the_command_that_runs_a_case_again(work: Path) -> None:
+    """The half to build with where nothing is said."""
+    file = policy_file(work, ALLOW)
+    said = run("eval", "run", "delegated", "--policy", file, "--limit", "1").stdout
+    assert said.startswith("delegated-dev ")
+    said = run("eval", "run", "delegated", "--split", "held_out", "--policy", file, "--limit", "1").stdout
+    assert said.startswith("delegated-held-out ")
+    (again,) = re.findall(r"one of them again: agentguard (.*)", said)
+    assert "--split held_out" in again
+    assert "only some of the cases" in run(*again.split()).stdout
+
+
+def test_what_went_wrong_in_the_half_kept_aside_is_counted_and_not_listed(work: Path) -> None:
+    """Nobody looks at it by accident."""
+    file = policy_file(work, ALLOW)
+    options = ("--split", "held_out", "--policy", file, "--out", "r.html")
+    said = run("eval", "run", "delegated", *options).stdout
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert "went wrong: 60 cases\nnot listed: " in said
+    assert "Not listed: " in page
+    assert "/injected-1" not in said + page
+
+
+def test_a_suite_with_halves_is_gated_by_conditions(work: Path) -> None:
+    """Wishes that are not met are figures there, and no exit code."""
+    file = policy_file(work, DENY)
+    run("eval", "run", "delegated", "--policy", file)
+    said = run("eval", "run", "delegated", "--policy", file, "--fail-under", "as_wanted>=1", code=1).stdout
+    assert "as_wanted" in said
+
+
+def test_both_halves_are_two_suites(work: Path) -> None:
+    """Never pooled; one report."""
+    run("eval", "run", "delegated", "--split", "all", "--policy", policy_file(work, DENY), "--out", "r.json")
+    report = json.loads(Path("r.json").read_text(encoding="utf-8"))
+    assert [suite["name"] for suite in report["suites"]] == ["delegated-dev", "delegated-held-out"]
+    assert [suite["split"] for suite in report["suites"]] == ["dev", "held_out"]
+    assert "--split all" in report["command"]
+
+
+def test_a_half_of_a_suite_without_halves_is_a_usage_error(work: Path) -> None:
+    """Nobody believes that the other half was kept aside."""
+    recordings(work, row())
+    said = run("eval", "run", "runs.jsonl", "--split", "dev", "--policy", policy_file(work, ALLOW), code=2)
+    assert "`runs.jsonl` has no halves" in said.stderr
+    assert "`delegated`" in said.stderr
