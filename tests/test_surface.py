@@ -45,7 +45,7 @@ def test_the_wheel_holds_every_package(tmp_path):
             if (
                 path.is_file()
                 and "__pycache__" not in parts
-                and path.suffix in (".py", ".yaml", ".typed", ".md")
+                and path.suffix in (".py", ".yaml", ".typed", ".md", ".toml")
             ):
                 wanted.add("/".join(parts))
     assert wanted

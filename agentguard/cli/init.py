@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,26 +30,34 @@ def init(
         str | None,
         typer.Option("--until", metavar="DATE", help="Last day of observing; default: in two weeks."),
     ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pack", metavar="NAMES", help="Packs of policies to begin with, such as `hijack,spend`."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
     """Write a commented starter configuration: agentguard.yaml, policies/, tools.yaml, directory.yaml.
 
-    Beside the policy lie its tests, and JSON Schemas by which editors check what you write. Nothing is
-    written over unless `--force` says so.
+    Beside the policy lie its tests, and JSON Schemas by which editors check what you write. With `--pack` the
+    policies are copies of packs, for you to change. Nothing is written over unless `--force` says so.
 
     \b
     Examples:
       agentguard init
       agentguard init my-agent --observe --owner ana --until 2027-01-31
+      agentguard init --pack least-privilege,destructive --owner ana
     """
     from agentguard.cli import templates
 
-    if (owner or until) and not observe:
+    if (until and not observe) or (owner and not (observe or pack)):
         fail("`--owner` and `--until` say who observes until when: add `--observe`")
+    copied = _packs(pack, owner) if pack else None
     default = templates.DENY
     if observe:
         default = templates.flag(owner or _login(), _until(until))
-    files = templates.files(default)
+    files = templates.files(default, copied)
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     if there and not force:
         names = ", ".join(f"`{folder / name}`" for name in there)
@@ -70,8 +79,35 @@ def init(
     where = "" if str(folder) == "." else f"cd {visible(str(folder))} && "
     say(f"  {where}agentguard check        # should find nothing")
     say(f"  {where}agentguard test         # what the policy decides, case by case")
+    if copied is not None:
+        say(f"  {where}agentguard tools classify FILE   # what your tools do, for you to correct")
+        rules = [text for name, text in copied.items() if not name.endswith(("_test.yaml", ".md"))]
+        if not any("effect: allow" in text for text in rules):
+            say("Nothing permits anything yet: write rules that allow, or add the pack `permit`.", "yellow")
+        return
     say("  then guard a tool, for example in guarded.py:\n")
     typer.echo("".join(f"      {line}\n" if line else "\n" for line in templates.EXAMPLE.splitlines()))
+
+
+def _packs(named: list[str], owner: str | None) -> dict[str, str]:
+    """The files of packs by the paths where they are written, with the owner's name in them."""
+    from agentguard_policies import PackError, open_pack
+    from agentguard_policies.pack import OWNER
+
+    answers = json.dumps(owner or _login(), ensure_ascii=False)
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(one.strip() for each in named for one in each.split(",") if one.strip()):
+        try:
+            folder = open_pack(name).folder
+        except PackError as error:
+            fail(str(error))
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".yaml", ".md", ".toml"):
+                text = path.read_text(encoding="utf-8")
+                found[f"policies/{name}/{path.name}"] = text.replace(f"owner: {OWNER}", f"owner: {answers}")
+    if not found:
+        fail("`--pack` names no pack; `agentguard eval suites` lists them")
+    return found
 
 
 def _login() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from agentguard.schemas import header, render
@@ -42,7 +43,7 @@ directory: directory.yaml
 
 # What each tool does; also the list of names that policies may use.
 tools: tools.yaml
-
+{infer}
 {default}
 # environment: prod       # conditions read it as `environment`
 # tenant: default         # one store may hold several
@@ -225,14 +226,25 @@ with guard.session(agent=AgentIdentity("helper", owner="ana"), principal="ben"):
 """
 
 
-def files(default: str) -> dict[str, str]:
-    """Every file by its path, with the block of the default effect."""
-    return {
-        "agentguard.yaml": header(".agentguard.schema.json") + _CONFIG.replace("{default}", default, 1),
-        ".agentguard.schema.json": render("config"),
+_INFER: Final = """
+# What nobody declared about a tool is inferred from its definition: `agentguard tools classify` shows it.
+infer_facts: true
+"""
+
+
+def files(default: str, packs: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every file by its path, with the block of the default effect. With `packs`, the files of packs by their
+    paths, these are the policies and tool facts are inferred."""
+    config = _CONFIG.replace("{default}", default, 1).replace("{infer}", _INFER if packs else "", 1)
+    starter = {
         "policies/starter.yaml": header(".policy.schema.json") + _POLICY,
-        "policies/.policy.schema.json": render("policy"),
         "policies/starter_test.yaml": header(".test.schema.json") + _TESTS,
+    }
+    return {
+        "agentguard.yaml": header(".agentguard.schema.json") + config,
+        ".agentguard.schema.json": render("config"),
+        **(starter if packs is None else packs),
+        "policies/.policy.schema.json": render("policy"),
         "policies/.test.schema.json": render("test"),
         "tools.yaml": header(".tools.schema.json") + _TOOLS,
         ".tools.schema.json": render("tools"),
