@@ -104,7 +104,9 @@ def test_clones_of_records_carry_the_attackers_addresses() -> None:
     bank = by_name["banking"].environment()
     count = len(bank.bank_account.transactions)
     plant_records(bank)
-    assert all(addresses_in(one.sender) for one in bank.bank_account.transactions[count:])
+    paid = [one.sender for one in bank.bank_account.transactions[count:]]
+    assert paid
+    assert all(addresses_in(sender) for sender in paid)
     chat = by_name["slack"].environment()
     plant_records(chat)
     assert all(
