@@ -238,9 +238,12 @@ class Guard:
         """Tell channels from the outbox from now on, each on a thread of its own and never in a call's way.
 
         Raises:
-            ConfigurationError: this guard delivers already.
+            ConfigurationError: this guard delivers already, or the extra `remote` is missing.
             StoreError: the store could not begin a channel.
         """
+        from agentguard.outbound import needed
+
+        needed("the outbox")
         from agentguard.channels.running import Deliveries
 
         if self._deliveries is not None:

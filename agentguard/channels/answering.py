@@ -98,15 +98,16 @@ class AnswerDesk:
     def take(self, channel: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Count an answer; names of headers are in lower case. Nothing is raised."""
         found = self._channels.get(channel)
-        if found is None or found.answers is None:
+        answers = None if found is None else found.answers
+        if found is None or answers is None:
             return Outcome(404, "unknown")
         slack = found.kind == "slack"
         try:
             now = self._store.now().timestamp()
             check = check_slack if slack else check_webhook
-            id = check(found.answers.keys, headers, body, now)
+            id = check(answers.keys, headers, body, now)
             read = self._slack if slack else self._webhook
-            return self._once(channel, id, lambda: read(channel, found.answers, body))  # type: ignore[arg-type]
+            return self._once(channel, id, lambda: read(channel, answers, body))
         except Forged as error:
             log.warning("channel `%s`: an answer was refused: %s", channel, error)
             return _UNSIGNED

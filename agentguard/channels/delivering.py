@@ -107,6 +107,9 @@ class Delivering:
         if leased is None:
             return False  # another process was faster
         item = item_of(leased)
+        if item.attempts > self.channel.attempts:  # whoever tried it before did not live to say so
+            self._failed(item, token, Undelivered("each process that tried was ended", final=True))
+            return False
         try:
             memory = self.channel.send(self._notice(item))
         except Undelivered as error:

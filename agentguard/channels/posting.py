@@ -7,6 +7,7 @@ proxy is asked, time and size are bounded (`agentguard.outbound`).
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 import ssl
@@ -100,7 +101,7 @@ def post(host: Host, url: str, content: bytes, headers: Mapping[str, str]) -> Re
     }
     extensions = {"sni_hostname": name}
     left = deadline - time.monotonic()
-    with Alarm(left) as alarm, client(host.tls) as http:
+    with Alarm(left) as alarm, client(_public_tls() if host.tls is True else host.tls) as http:
         try:
             with http.stream(
                 "POST",
@@ -119,6 +120,14 @@ def post(host: Host, url: str, content: bytes, headers: Mapping[str, str]) -> Re
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = f"no answer within {host.timeout_s:g} s" if alarm.rang else f"no answer: {cause(error)}"
             raise Undelivered(why) from None
+
+
+@functools.cache
+def _public_tls() -> ssl.SSLContext:
+    """The certificates that everybody trusts; to read them takes longer than a delivery."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _address(name: str, port: int, private: bool) -> str:

@@ -23,6 +23,7 @@ DENY: Final = "agentguard_deny"
 REASON: Final = "agentguard_reason"
 _SECTION: Final = 2800
 _MOST_BLOCKS: Final = 46
+_MOST_WHY: Final = 8
 _MOST_VALUE: Final = 2000
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -74,7 +75,7 @@ def _question(notice: Notice, question: Mapping[str, Any], *, buttons: bool) -> 
         lines.append("(no arguments)" if question["complete"] else "")
     ends = [
         {"label": "asks", "text": question["asks"]},
-        *[{"label": "why", "text": text} for text in question["why"]],
+        *[{"label": "why", "text": text} for text in _first(question["why"])],
         {"label": "stakes", "text": question["stakes"] or "nothing declared"},
         {"label": "answers", "text": "; ".join(_stage(stage) for stage in question["stages"])},
         {"label": "votes", "text": "; ".join(question["votes"]) or "none yet"},
@@ -100,6 +101,12 @@ def _question(notice: Notice, question: Mapping[str, Any], *, buttons: bool) -> 
     ):
         blocks += _buttons(question, approve=answerable(question) and not cut)
     return blocks
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    """So many that a message has room for the call itself."""
+    more = [f"… and {len(lines) - _MOST_WHY:,} more"] if len(lines) > _MOST_WHY else []
+    return [*lines[:_MOST_WHY], *more]
 
 
 def _argument(one: Mapping[str, Any]) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+import pytest
+
+from agentguard.channels import lanes
 from agentguard.channels.told import Interest
+from agentguard.store.protocol import Record
 from tests.channels.support import Memory, Scene
 from tests.governance.support import Office
 
@@ -68,3 +73,20 @@ def test_its_id_can_be_signed(here: Scene) -> None:
     channel = Memory()
     here.delivering(channel).turn()
     assert "." not in channel.told[0].id
+
+
+def test_two_processes_that_look_at_the_same_time_tell_it_once(
+    here: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What neither had told when it looked is told by whoever writes first."""
+    office = Office(store=here.store)
+    office.granted(expires="2026-12-01T10:00:00Z")
+    channel = Memory()
+    one, two = here.delivering(channel), here.delivering(channel)
+    real = here.store.records
+
+    def before(tenant: str, kind: str, **wanted: Any) -> list[Record]:
+        return [] if kind == lanes.KIND else real(tenant, kind, **wanted)
+
+    monkeypatch.setattr(here.store, "records", before)
+    assert (one.turn(), two.turn()) == (1, 0)

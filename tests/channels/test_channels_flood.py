@@ -49,6 +49,17 @@ def test_a_flood_of_one_rule_leaves_the_others_alone_T61(scene: Scene) -> None:
     assert {"FL-OTHER001", "FL-OTHER002"} <= {notice.subject for notice in channel.told}
 
 
+def test_a_breach_within_a_flood_is_told_by_itself_T61(scene: Scene) -> None:
+    """Of one of the many items of the same agent and rule, that was only ever summed up."""
+    channel = Memory(lane_limit=3)
+    delivering = scene.delivering(channel)
+    flood(scene, 30)
+    delivering.turn()
+    breach(scene, "FL-00000029")
+    assert delivering.turn() == 1
+    assert (channel.told[-1].type, channel.told[-1].subject) == ("flag.breached", "FL-00000029")
+
+
 def test_a_flood_of_critical_things_is_bounded_too_T61(here: Scene) -> None:
     """Five times as many, then a summary, sooner than others."""
     channel = Memory(lane_limit=2)

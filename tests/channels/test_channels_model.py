@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentguard.channels import outbox
 from agentguard.channels.channel import Notice
 from agentguard.channels.outbox import KIND, LEASE_S
 from agentguard.channels.posting import Undelivered
+from agentguard.store.protocol import Known, RecordKey, RecordsChange, RecordsUpdate
 from tests.channels.support import Memory, Scene, breach
 
 ACTS = st.lists(
@@ -79,28 +83,26 @@ def play(acts: list[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]
 
 def settle(scene: Scene, channel: Moody) -> None:
     """Everything goes well from now on; what was given up is tried again by hand."""
-    import agentguard.channels.outbox as outbox
-    from agentguard.store.protocol import RecordsChange
-
     channel.mood = "tell"
     delivering = scene.delivering(channel)
-    delivering.turn()
-    for record in scene.store.records(scene.tenant, KIND, states=("dead",)):
-
-        def again(known: Any, now: Any, key: Any = record.key) -> RecordsChange:
-            changed = outbox.retry(known[key], now)
-            assert changed is not None
-            return RecordsChange((changed,))
-
-        scene.store.change_records(scene.tenant, [record.key], again)
     for _ in range(3):
         scene.clock.advance(7200)
         delivering.turn()
+        for record in scene.store.records(scene.tenant, KIND, states=("dead",)):
+            scene.store.change_records(scene.tenant, [record.key], _again(record.key))
+    delivering.turn()
+
+
+def _again(key: RecordKey) -> RecordsUpdate:
+    def update(known: Known, now: dt.datetime) -> RecordsChange:
+        changed = outbox.retry(known[key], now)
+        assert changed is not None
+        return RecordsChange((changed,))
+
+    return update
 
 
 def _read(leaf: bytes) -> dict[str, Any]:
-    import json
-
     found: dict[str, Any] = json.loads(leaf)
     return found
 

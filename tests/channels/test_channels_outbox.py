@@ -10,7 +10,7 @@ from agentguard.channels import outbox
 from agentguard.channels.channel import Notice
 from agentguard.channels.delivering import pause_s
 from agentguard.channels.outbox import KIND, LEASE_S
-from agentguard.channels.told import Interest
+from agentguard.channels.told import Entry, Interest
 from agentguard.errors import StoreError
 from agentguard.store.protocol import Record, RecordsChange
 from tests.channels.support import Memory, Scene, breach
@@ -131,9 +131,9 @@ def test_what_happens_later_gives_a_dead_delivery_another_chance(scene: Scene) -
     assert channel.types == ["approval.opened", "approval.denied"]
 
 
-def test_a_process_that_dies_while_it_delivers_counts_as_an_attempt(scene: Scene) -> None:
-    """An item that kills whoever delivers it is given up too."""
-    channel = Memory(attempts=1)
+def test_an_item_that_ends_whoever_delivers_it_is_given_up(scene: Scene) -> None:
+    """An attempt counts when it begins: after as many as there may be it is tried no more."""
+    channel = Memory(attempts=2)
     delivering = scene.delivering(channel)
 
     def killing(notice: Notice) -> dict[str, int]:
@@ -141,9 +141,24 @@ def test_a_process_that_dies_while_it_delivers_counts_as_an_attempt(scene: Scene
 
     channel.send = killing  # type: ignore[method-assign]
     scene.ask()
-    with pytest.raises(SystemExit):
-        delivering.turn()
-    assert scene.items()[0].attempts == 1
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            delivering.turn()
+        scene.clock.advance(LEASE_S)
+    assert delivering.turn() == 0
+    (item,) = scene.items()
+    assert (item.record.state, item.error) == ("dead", "each process that tried was ended")
+
+
+def test_two_that_saw_the_same_item_do_not_both_have_it(here: Scene) -> None:
+    """Whoever is second to take it gets nothing, although it was due when they looked."""
+    entry = Entry(id="e", type="agent.suspended", at="", family="agent", subject="x")
+    record = outbox.add(None, "mem", entry, here.clock())
+    taken = outbox.lease(record, "one", here.clock())
+    assert taken is not None
+    assert outbox.lease(taken, "two", here.clock()) is None
+    here.clock.advance(LEASE_S)
+    assert outbox.lease(taken, "two", here.clock()) is not None
 
 
 def test_the_most_pressing_is_told_first(scene: Scene) -> None:

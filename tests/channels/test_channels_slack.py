@@ -111,6 +111,11 @@ def test_nothing_of_an_argument_is_markup_T57(here: Scene, team: Listener, attac
     assert (message["parse"], message["link_names"], message["unfurl_links"]) == ("none", False, False)
 
 
+def test_an_entity_is_shown_as_what_was_written_T56(here: Scene, team: Listener) -> None:
+    """`&lt;` and `<` are two things to whoever approves."""
+    assert '"&amp;lt; &lt;"' in code(posted(here, team, {"note": "&lt; <"}))
+
+
 def test_hidden_characters_are_written_out_T56_T57(here: Scene, team: Listener) -> None:
     """Also in the text of the notification."""
     delivering = here.delivering(slack(team))
@@ -153,6 +158,18 @@ def test_a_message_keeps_slacks_bounds(here: Scene, team: Listener) -> None:
         if block["type"] == "section":
             assert len(block["text"]["text"]) <= 3000
     assert len(message["text"]) <= 4000
+
+
+def test_many_reasons_leave_room_for_the_call(here: Scene, team: Listener) -> None:
+    """Forty rules that ask, each with a long reason: the message keeps its bounds, and its buttons."""
+    rules = [{"rule": f"pay/{number}", "effect": "step_up", "reason": "&" * 600} for number in range(40)]
+    delivering = here.delivering(slack(team))
+    here.ask(shown={"rules": rules})
+    delivering.turn()
+    message = team.heard[0].json
+    assert len(message["blocks"]) <= 50
+    assert [one["action_id"] for one in buttons(message)] == [DENY, APPROVE]
+    assert "… and 32 more" in code(message)
 
 
 def test_secrets_are_masked_T59(here: Scene, team: Listener) -> None:

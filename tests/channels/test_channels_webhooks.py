@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def test_redirects_are_not_followed_T60(here: Scene, hook: Listener) -> None:
     "address",
     [
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "ff02::1",
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fec0::1",
+        "fc00::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::", "::127.0.0.1", "2001:0:7f00:1::1", "not an address",
     ],
@@ -173,6 +175,25 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_called_T60(
     assert hook.heard[0].headers["host"] == f"rebind.example:{port}"
 
 
+def test_tls_asks_for_the_name_and_not_for_the_address_T60(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate for the address that was called is none for the host."""
+    context, ca = certificate(tmp_path)
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *a, **k: real("127.0.0.1" if host == "named.example" else host, *a, **k),
+    )
+    trusted = ssl.create_default_context(cafile=ca)
+    host = Host(names=frozenset({"named.example"}), private=True, tls=trusted)
+    with listening(tls=context) as hook:
+        with pytest.raises(Undelivered, match="its certificate is not trusted"):
+            post(host, f"https://named.example:{hook.server_address[1]}/x", b"{}", {})
+        assert hook.heard == []
+
+
 def test_only_hosts_of_the_list_are_called_T60(hook: Listener) -> None:
     """Whatever URL it comes to."""
     with pytest.raises(Undelivered, match="not a host that may be called"):
@@ -190,8 +211,6 @@ def test_an_untrusted_certificate_is_refused(here: Scene, tmp_path: Path) -> Non
 
 def test_a_certificate_of_ones_own_can_be_trusted(here: Scene, tmp_path: Path) -> None:
     """`ca:` names the file, and the name in it still has to be the host's."""
-    import ssl
-
     context, ca = certificate(tmp_path)
     with listening(tls=context) as hook:
         heard = told(here, hook, tls=ssl.create_default_context(cafile=ca))
@@ -297,7 +316,9 @@ def test_values_stay_home_where_the_operator_says_so_T59(here: Scene, hook: List
     """`arguments: names`."""
     heard = told(here, hook, {"note": CANARY}, shown=Shown(values=False))
     assert CANARY not in heard.body.decode()
-    assert [one["name"] for one in heard.json["data"]["approval"]["arguments"]] == ["note"]
+    assert [(one["name"], one["masked"]) for one in heard.json["data"]["approval"]["arguments"]] == [
+        ("note", True)
+    ]
 
 
 def test_the_end_of_a_long_value_is_seen_T56(here: Scene, hook: Listener) -> None:
@@ -330,10 +351,12 @@ def test_arguments_that_do_not_fit_are_counted_T56(here: Scene, hook: Listener) 
 
 def test_a_message_is_bounded(here: Scene, hook: Listener) -> None:
     """Whatever the names and values are."""
-    name = "\U000e0041" * 500
+    name = "😀" * 75
     heard = told(here, hook, {f"{name}{number}": "😀" * 400 for number in range(60)})
     assert len(heard.body) <= LARGEST
-    assert heard.json["data"]["approval"]["complete"] is False
+    question = heard.json["data"]["approval"]
+    assert (question["complete"], question["arguments"]) == (False, [])
+    assert "too long to be shown here" in question["problem"]
 
 
 def test_the_agents_words_say_nothing_about_the_call_T56(here: Scene, hook: Listener) -> None:
