@@ -25,7 +25,8 @@ def told_screen(told: Told, now: dt.datetime) -> None:
     out, read = console(), told.read
     say(f"Baseline of agent {visible(told.record.id)}: {told.state.value}", "bold")
     rows = [
-        ("version", f"{read.version}, {told.digest}", ""),
+        ("version", str(read.version), ""),
+        ("digest", told.digest.removeprefix("sha256:"), "dim"),
         ("proposed", word_text(told.proposed.to_json()), ""),
     ]
     if told.approved is not None:

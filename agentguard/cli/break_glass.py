@@ -24,13 +24,11 @@ def break_glass(
     rule: Annotated[list[str], typer.Option("--rule", metavar="POLICY/RULE", help="A rule that it waives.")],
     tool: Annotated[list[str], typer.Option("--tool", metavar="NAME", help="A tool that it is for.")],
     reason: Annotated[str, typer.Option("--reason", help="What the emergency is.")],
+    owner: Annotated[str, typer.Option("--owner", help="Who reviews it within a day: somebody else.")],
     minutes: Annotated[
         int | None, typer.Option("--minutes", min=1, help="For how long; default: as long as is permitted.")
     ] = None,
     uses: Annotated[int, typer.Option("--uses", min=1, help="How many calls it covers at most.")] = 20,
-    owner: Annotated[
-        str | None, typer.Option("--owner", help="Who reviews it within a day; default: you.")
-    ] = None,
     who: WhoOption = None,
     key: KeyOption = None,
     yes: YesOption = False,
@@ -49,7 +47,7 @@ def break_glass(
     \b
     Examples:
       agentguard exceptions break-glass --as ana --agent billing --rule pay/night --tool pay \\
-          --reason "payroll runs out at midnight" --minutes 30
+          --reason "payroll runs out at midnight" --minutes 30 --owner cai
 
     Exit codes: 0 in force, or waiting for a second approver; 1 refused or not confirmed, 2 usage.
     """
@@ -59,7 +57,7 @@ def break_glass(
     with open_desk(ctx, config, store, directory, tenant) as (desk, found):
         now, longest = desk.store.now(), desk.terms.break_glass_minutes
         until = now + dt.timedelta(minutes=minutes or longest or 1)
-        document = _document(agent, rule, tool, reason, owner or who or "local", until, uses)
+        document = _document(agent, rule, tool, reason, owner, until, uses)
         try:
             content = desk.draft(document, who or "local", emergency=True)
             check_rules(found, desk, content, now)

@@ -204,11 +204,12 @@ def _what(event: dict[str, Any]) -> str:
 
 
 def _said(event: dict[str, Any]) -> str:
-    """Of an exception, a grant or an agent: which, by whom, and why."""
+    """Of an exception, a grant, a baseline or an agent: which, by whom, and why."""
     words = event.get("words") or ([event["word"]] if event.get("word") else [])
     by = ", ".join(str(word.get("subject")) for word in words)
     reason = next((str(word["reason"]) for word in words if word.get("reason")), "")
-    parts = [str(event.get("exception") or event.get("grant") or ""), f"by {by}" if by else "", reason]
+    name = event.get("exception") or event.get("grant") or event.get("baseline") or ""
+    parts = [str(name), f"by {by}" if by else "", reason]
     return "  ".join(part for part in parts if part)
 
 

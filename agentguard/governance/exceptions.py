@@ -38,6 +38,7 @@ from agentguard.governance.vouching import Word, check_approver, content_digest
 from agentguard.ids import uuid7
 from agentguard.ledger import governance_events as written
 from agentguard.stepup.directory import Directory
+from agentguard.stepup.eligibility import fold
 from agentguard.store.protocol import Record, RecordsChange
 from agentguard.terms import Terms
 
@@ -83,6 +84,8 @@ def request(
     _check_times(read, content, now, terms)
     excluded(read, terms)
     check_emergency(read, now, terms)
+    if read.emergency and fold(read.owner) == fold(read.requester):
+        raise RecordRefused(f"somebody else than `{read.owner}` reviews it: name the owner with `--owner`")
     check_same(by, content_digest(content), read.id)
     record = Record(
         kind=KIND,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from agentguard.errors import NotFound, RecordRefused
 from agentguard.governance import agents, exceptions, flags, sightings
+from agentguard.governance.deviations import BREAK_GLASS
 from agentguard.governance.exception_record import ExceptionState, vouched
 from agentguard.governance.exception_record import tell as tell_exception
 from agentguard.governance.flag_fingerprint import index_id
@@ -77,17 +78,21 @@ class FlagDesk:
 
     def resolve(self, id: str, resolution: Mapping[str, Any], word: Word) -> Record:
         """Say what became of it: its owner, those it escalates to, and approvers may; never the agent, nor
-        whoever owns the agent."""
+        whoever owns the agent, unless it is a deviation, for which the agent's owner answers. Who broke the
+        glass does not review it."""
         item, key = self.item(id), (KIND, id)
         self._same(item, resolution)
         heard = self._heard(key, replace(word, act="resolve"))
         project(self.store, self.tenant, sightings.SIGHTINGS)  # whose the agent is, up to this moment
         listed = (INDEX, index_id(item.rule))
-        agent = item.agent or "?"
+        agent, broke = item.agent or "?", self._broke(item)
         seen = [(agents.KIND, agent), (sightings.KIND, agent)]
 
         def move(known: Known, now: dt.datetime) -> RecordsChange | None:
             concerned = {item.agent or "", *agents.owners(known.get(seen[0])), *_owners(known.get(seen[1]))}
+            if item.policy.deviation:
+                concerned.discard(item.policy.owner)
+            concerned |= broke
             self._check(heard.subject, self._resolvers(item), frozenset(concerned), "resolve this flag")
             change = flags.resolve(known[key], self.tenant, resolution, heard, now)
             without = forget(known.get(listed), id)
@@ -123,6 +128,13 @@ class FlagDesk:
         if item.rest or told.read.agent != item.agent or item.rule not in told.read.rules:
             raise RecordRefused(f"exception `{id}` is not for rule `{item.rule}` and this agent")
         return told.read.expires
+
+    def _broke(self, item: Item) -> frozenset[str]:
+        """Who asked for and approved the emergency exception that an item is about."""
+        if item.rule != BREAK_GLASS or item.policy.exception is None:
+            return frozenset()
+        told = tell_exception(self.store.record(self.tenant, exceptions.KIND, item.policy.exception))
+        return frozenset(word.subject for word in (told.requested, told.approved) if word is not None)
 
     def _resolvers(self, item: Item) -> Terms:
         """Those who may resolve it: the approvers, and everybody who has or will have it."""

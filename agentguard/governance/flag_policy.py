@@ -32,7 +32,8 @@ class FlagPolicy:
     """Who has it, until when, and who has it next.
 
     `assumed` where the rule does not say `review_in`. `observed` is the effect that the rule would have had,
-    `converts_on` an ISO date, `exception` the one that stood in for the rule.
+    `converts_on` an ISO date, `exception` the one that stood in for the rule. `deviation` is one from the
+    agent's baseline: then `owner` owns the agent.
     """
 
     owner: str
@@ -43,6 +44,7 @@ class FlagPolicy:
     converts_to: Effect | None = None
     observed: Effect | None = None
     exception: str | None = None
+    deviation: bool = False
 
     def owned_by(self, owner: str) -> FlagPolicy:
         """The same for another owner; whom the rule names has it next, where it names no levels."""
@@ -66,6 +68,7 @@ class FlagPolicy:
             converts_to=_EFFECTS.get(get("converts_to") or ""),
             observed=_EFFECTS.get(get("observed") or ""),
             exception=_text(get("exception")),
+            deviation=get("deviation") is True,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class FlagPolicy:
             converts_to=self.converts_to and self.converts_to.value,
             observed=self.observed and self.observed.value,
             exception=self.exception,
+            deviation=self.deviation or None,
         )
 
     @property

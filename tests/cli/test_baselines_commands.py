@@ -156,6 +156,7 @@ def test_a_proposal_can_be_rejected_and_a_baseline_revoked(place: Path) -> None:
         (("nobody", "--from", "10d"), 1, "too few"),
         (("billing", "--from", "10d", "--zone", "Mars"), 2, "not a time zone"),
         (("billing", "--from", "soon"), 2, "is no time"),
+        (("billing", "--from", "10d", "--to", "2099-01-01"), 2, "ends in the future"),
         (("billing", "--from", "10d", "--ends", "2y"), 2, "2y"),
     ],
 )
@@ -240,6 +241,8 @@ def test_the_glass_is_broken_with_one_command_T65(place: Path) -> None:
         "payroll",
         "--as",
         "ana",
+        "--owner",
+        "ben",
     )
     shown = run("exceptions", "break-glass", *args, "--yes").stdout
     assert "In force: EX-" in shown

@@ -103,6 +103,15 @@ def test_a_forged_approval_does_not_count(yard: Yard) -> None:
         yard.approve(key="eve")
 
 
+def test_another_word_than_approve_does_not_approve(yard: Yard) -> None:
+    """A signed rejection is none, whoever hands it in."""
+    yard.register()
+    yard.days()
+    shown = yard.propose().content
+    with pytest.raises(RecordRefused, match="not what the record says"):
+        yard.desk.approve("billing", yard.said("reject", shown, "owen"))
+
+
 def test_what_was_changed_after_it_was_shown_is_not_approved(yard: Yard) -> None:
     """The word is about exactly the content."""
     yard.register()
@@ -135,6 +144,20 @@ def test_a_record_that_was_altered_is_not_in_force_T64(yard: Yard, how: str) -> 
         assert not verify(yard.store, "default").ok
 
 
+@pytest.mark.parametrize("assurance", ["signed", "local", "rule"])
+def test_an_approval_that_was_written_into_the_store_does_not_count_T64(yard: Yard, assurance: str) -> None:
+    """In the owner's name, over the altered content: the signature is somebody else's, or there is none."""
+    told = yard.settled()
+    content = json.loads(json.dumps(dict(told.content)))
+    content["tools"]["wipe"] = content["tools"]["pay"]
+    said = yard.said("approve", content, "owen", key="eve")
+    said = replace(said, assurance=assurance, signature=said.signature if assurance == "signed" else None)
+    forged = replace(told.record, body={**told.record.body, "content": content, "approved": said.to_json()})
+    yard.store.change_records("default", [forged.key], lambda known, now: RecordsChange([forged]))
+    with yard.guard() as guard:
+        assert guard.snapshot.register.baselines == {}
+
+
 def test_an_owner_who_left_vouches_for_nothing(yard: Yard) -> None:
     """Their signature is not believed any more."""
     yard.settled()
@@ -162,7 +185,7 @@ def test_an_unverified_answer_counts_where_the_operator_says_so(yard: Yard) -> N
 # Poisoned
 
 
-def test_what_was_flagged_or_denied_is_left_out_however_often_it_was_tried_T42(yard: Yard) -> None:
+def test_what_was_flagged_or_denied_is_left_out_however_often_it_was_tried(yard: Yard) -> None:
     """An attacker who repeats a new tool while the baseline is learned finds it missing."""
     yard.register()
     yard.rules = [
@@ -335,6 +358,7 @@ def test_a_revoked_baseline_is_gone_at_once(yard: Yard) -> None:
         ("baseline.new_scope", {"tool": "wipe"}, {}),
         ("baseline.new_argument_shape", {"tool": "wipe"}, {}),
         ("baseline.new_argument_shape", {"amount": 15, "to": "ACME", "items": [1]}, {}),
+        ("baseline.new_argument_shape", {"amount": 15.5, "to": "ACME"}, {}),
         ("baseline.new_argument_shape", {"amount": 1500, "to": "ACME"}, {}),
         ("baseline.new_argument_shape", {"amount": -15, "to": "ACME"}, {}),
         ("baseline.new_argument_shape", {"amount": 15, "to": "A" * 9}, {}),
@@ -354,6 +378,20 @@ def test_what_differs_is_a_fact(
     yard.work(call, **session)
     assert yard.matched() == ["new", "a"]
     assert "error" not in yard.decisions[-1]["decision"]["matched"][0]
+
+
+def test_a_longer_text_is_another_shape_where_the_words_are_open(yard: Yard) -> None:
+    """Up to the same number of binary digits it is none."""
+    yard.register()
+    for _ in range(3):
+        yard.work(*({"amount": 15, "to": f"P{n:04}"} for n in range(20)))
+        yard.clock.at += DAY
+    yard.propose()
+    yard.approve()
+    yard.rules = [ALLOW, asking("baseline.new_argument_shape")]
+    for text, new in (("Q9999", False), ("Q999999", False), ("Q9999999", True)):
+        yard.work({"amount": 15, "to": text})
+        assert yard.matched() == (["new", "a"] if new else ["a"]), text
 
 
 def test_an_hour_of_the_week_is_unusual_that_was_never_seen(yard: Yard) -> None:

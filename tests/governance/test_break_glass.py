@@ -13,8 +13,9 @@ from agentguard.decision import Effect
 from agentguard.errors import RecordRefused
 from agentguard.governance import Terms, flag_sweeping
 from agentguard.governance.deviations import BREAK_GLASS
+from agentguard.governance.flag_desk import FlagDesk
 from agentguard.governance.flag_item import KIND as FLAG
-from agentguard.governance.flag_item import tell
+from agentguard.governance.flag_item import Resolution, tell
 from agentguard.governance.sweeping import sweep
 from agentguard.governance.vouching import content_digest
 from agentguard.ledger.events import leaf
@@ -68,6 +69,27 @@ def test_it_is_an_alarm_to_be_reviewed_within_a_day_T65(office: Office, clock: F
     assert (item.rule, item.agent, item.policy.owner) == (BREAK_GLASS, "billing", "cai")
     clock.advance(DAY + 1)
     assert flag_sweeping.sweep(office.store, "default").breached == 1
+
+
+def test_who_broke_the_glass_does_not_review_it_T65(office: Office, clock: FakeClock) -> None:
+    """Neither as its owner, nor as an approver; somebody else does."""
+    office.terms = GLASS
+    with pytest.raises(RecordRefused, match="somebody else than `ana` reviews it"):
+        broken(office, owner="ana")
+    broken(office)
+    flag_sweeping.sweep(office.store, "default")
+    (item,) = [tell(one) for one in office.store.records("default", FLAG)]
+    desk = FlagDesk(store=office.store, directory=office.directory, terms=office.terms)
+    drafted = desk.draft(item.id, Resolution.FALSE_POSITIVE)
+    digest = item.digest("default", drafted)
+
+    def resolve(who: str) -> Record:
+        said = word(who, "resolve", FLAG, item.id, digest, office.store.now(), reason="reviewed")
+        return desk.resolve(item.id, drafted, said)
+
+    with pytest.raises(RecordRefused, match="concerned"):
+        resolve("ana")
+    assert resolve("cai").state == "resolved"
 
 
 def test_it_ends_to_the_moment(office: Office, clock: FakeClock) -> None:

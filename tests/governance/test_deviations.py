@@ -15,8 +15,9 @@ from agentguard.decision import Suspend
 from agentguard.errors import RecordRefused
 from agentguard.governance import agents, flag_sweeping
 from agentguard.governance.desk import Desk
+from agentguard.governance.flag_desk import FlagDesk
 from agentguard.governance.flag_item import KIND as FLAG
-from agentguard.governance.flag_item import Item, tell
+from agentguard.governance.flag_item import Item, Resolution, tell
 from agentguard.governance.sweeping import sweep
 from agentguard.governance.vouching import Word
 from agentguard.ledger.decided import decided
@@ -93,6 +94,23 @@ def test_a_deviation_is_an_item_of_the_agents_owner(yard: Yard, effect: str) -> 
     assert [level.to for level in item.policy.levels] == (["ana"] if effect == "flag" else [])
 
 
+def test_the_owner_resolves_a_deviation_and_no_other_flag_of_the_agent(yard: Yard) -> None:
+    """As the owner approves what is normal; what another rule flagged, somebody else resolves."""
+    yard.settled()
+    yard.rules = [ALLOW, asking("baseline.new_tool"), asking("tool == 'wipe'", id="other")]
+    yard.work({"tool": "wipe"})
+    desk = FlagDesk(store=yard.store, directory=yard.directory)
+    for item in items(yard):
+        drafted = desk.draft(item.id, Resolution.FALSE_POSITIVE)
+        digest, now = item.digest("default", drafted), yard.store.now()
+        said = word("owen", "resolve", FLAG, item.id, digest, now, reason="a new task")
+        if item.rule == "p/new":
+            assert desk.resolve(item.id, drafted, said).state == "resolved"
+        else:
+            with pytest.raises(RecordRefused, match="concerned"):
+                desk.resolve(item.id, drafted, said)
+
+
 def test_the_decision_says_that_it_was_a_deviation(yard: Yard) -> None:
     """In the ledger, and read back."""
     yard.settled()
@@ -166,8 +184,9 @@ def test_firing_that_is_spread_over_a_longer_time_suspends_nobody(yard: Yard) ->
 
 
 def test_a_flood_of_one_agent_suspends_no_other_T61(yard: Yard) -> None:
-    """Neither one with a similar id, nor those that delegated to it."""
+    """Neither one with a similar id, nor those that delegated to it; each is counted by itself."""
     guarded(yard, stopping())
+    yard.work(*calls(2, tool="wipe"), agent="billing ")
     yard.work(*calls(2, tool="wipe"))
     yard.work(*calls(50, tool="wipe"), agent="billing ", chain=[AgentIdentity("billing")])
     assert state(yard) == "none"
@@ -177,14 +196,14 @@ def test_a_flood_of_one_agent_suspends_no_other_T61(yard: Yard) -> None:
 def test_a_suspension_by_rule_is_ended_by_a_person_and_begins_anew(yard: Yard) -> None:
     """Never by itself; what fired before does not count again."""
     guarded(yard, stopping())
-    yard.work(*calls(5, tool="wipe"))
-    assert state(yard) == "suspended"
-    yard.clock.at += 1000 * HOUR
+    yard.work(*({"tool": "wipe", "amount": number} for number in range(5)))
     assert state(yard) == "suspended"
     restore(yard)
     yard.work(*calls(2, tool="wipe"))
     assert state(yard) == "active"
     yard.work({"tool": "wipe"})
+    assert state(yard) == "suspended"
+    yard.clock.at += 1000 * HOUR
     assert state(yard) == "suspended"
     assert verify(yard.store, "default").ok
 
