@@ -75,6 +75,8 @@ def of_module(name: str) -> Iterator[Definition | NoDefinition]:
     Raises:
         ConfigurationError: it cannot be imported, or holds no tool.
     """
+    from agentguard.provenance.definitions import NoDefinition
+
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(name)
@@ -82,7 +84,9 @@ def of_module(name: str) -> Iterator[Definition | NoDefinition]:
         raise ConfigurationError(f"the module `{name}` cannot be imported: {error}") from None
     finally:
         sys.path.remove("")
-    found = {one.name if hasattr(one, "name") else str(one): one for one in _held(vars(module).values())}
+    # A tool under several names of the module is one tool.
+    held = _held(vars(module).values())
+    found = {str(one) if isinstance(one, NoDefinition) else one.name: one for one in held}
     if not found:
         raise ConfigurationError(
             f"the module `{name}` holds no tool: no guard, no tool object, no list of them"

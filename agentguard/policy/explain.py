@@ -24,6 +24,7 @@ Outcome = Literal["true", "false", "error", "value", "not reached"]
 
 _MASK: Final = "***"
 _SHOWN: Final = 120
+_TELLING: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +186,17 @@ class _Mask:
         declared = request.facts.get("sensitive")
         names = declared if isinstance(declared, (list, tuple)) else ()
         self.names = frozenset(name for name in names if isinstance(name, str))
+        # Long values are cut where they are shown: their beginning tells them too.
         self.secrets = tuple(
-            text for name in self.names for text in _texts(request.args.get(name)) if len(text) > 2
+            text[:_TELLING] for name in self.names for text in _texts(request.args.get(name)) if len(text) > 2
         )
 
     def hides(self, text: str) -> bool:
         """Whether an expression may reach a sensitive argument."""
         if not self.names:
             return False
+        if re.search(r"(?<![\w.])arguments\s*\(", text):
+            return True
         for found in re.finditer(r"(?<![\w.])args\b", text):
             field = re.match(r"\s*\.\s*\??([A-Za-z_]\w*)", text[found.end() :])
             if field is None or field[1] in self.names:

@@ -22,7 +22,7 @@ from agentguard.tools import Action, Role
 __all__ = ["Inference", "infer", "inference"]
 
 _READING: Final = frozenset({"read", "fetch"})
-_OUTWARD: Final = frozenset({"send", "pay", "book", "fetch"})
+_OUTWARD: Final = frozenset({"send", "pay", "book", "fetch", "grant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _facts(read: _Reading, action: Action, known: bool, words: ToolWords) -> dic
     facts: dict[str, Any] = {
         "action": action,
         "reads": reading or executes or not known,
-        "writes": not reading,
+        "writes": not reading or (action == "fetch" and read.has("path")),
         "destructive": action == "delete" or executes or not known or (final and not reading),
         "external": action in _OUTWARD or read.has("destination") or _outward(read, action, words),
         "executes": executes,

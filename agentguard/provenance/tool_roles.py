@@ -29,6 +29,8 @@ _SENT: Final = frozenset({"email", "emails", "to"})
 _TOWARDS: Final = frozenset(
     {"send", "mail", "email", "reply", "forward", "share", "pay", "transfer", "deliver", "assign", "sent"}
 )
+_TELLING: Final[frozenset[Role]] = frozenset({"credential", "recipient", "destination", "path", "amount"})
+"""Roles that any word of a name tells."""
 _NUMBERS: Final = frozenset({"integer", "number", "string"})
 """Types of amounts; money is often written as text."""
 
@@ -134,7 +136,7 @@ def role_of(argument: Argument, words: ToolWords, *, topics: frozenset[str], run
     tokens = name_words(argument.name)
     if _FORMATS.get(argument.format) == "time":
         return Judged("time", f"format `{argument.format}`")
-    judged = _by_name(tokens, argument, words)
+    judged = _by_name(tokens, words)
     if judged is None and argument.format in _FORMATS:
         judged = Judged(_FORMATS[argument.format], f"format `{argument.format}`")
     if judged is None:
@@ -172,29 +174,25 @@ def speaks(text: str, words: ToolWords) -> bool:
     return not words.runs.isdisjoint(text_words(text))
 
 
-def _by_name(tokens: tuple[str, ...], argument: Argument, words: ToolWords) -> Judged | None:
-    roles = words.role_of
+def _by_name(tokens: tuple[str, ...], words: ToolWords) -> Judged | None:
+    """The role that a name tells: whole, by its last two words, by the last, then by any word before."""
     if not tokens:
         return None
-    spoken = ["_".join(tokens), "_".join(tokens[-2:])]
-    if tokens[-1] == "to" and len(tokens) > 1 and tokens[-2] not in _TOWARDS:
-        tokens = tokens[:-1]
-    if len(tokens) > 1 and tokens[-1] in _IDS:
-        owner = roles.get(tokens[-2])
-        if owner == "recipient" and not (tokens[-1] in ("id", "ids") and tokens[-2] in _SENT):
-            return Judged("recipient", f"`{tokens[-2]}`")
-        spoken.append(tokens[-1])
-    else:
-        spoken.append(tokens[-1])
-    for spelling in spoken:
+    roles, parts = words.role_of, list(tokens)
+    spoken = ["_".join(parts), "_".join(parts[-2:])]
+    if parts[-1] == "to" and len(parts) > 1 and parts[-2] not in _TOWARDS:
+        parts.pop()
+    last, owner = parts[-1], parts[-2] if len(parts) > 1 else ""
+    named = last in _IDS and not (last in ("id", "ids") and owner in _SENT)
+    if named and roles.get(owner) == "recipient" and not _denied("recipient", tokens, owner, words):
+        return Judged("recipient", f"`{owner}`")
+    for spelling in (*spoken, last):
         role = roles.get(spelling)
         if role is not None and not _denied(role, tokens, spelling, words):
             return Judged(role, f"`{spelling}`")
-    for token in tokens[:-1]:
+    for token in parts[:-1]:
         role = roles.get(token)
-        if role in ("credential", "recipient", "destination", "path", "amount") and not _denied(
-            role, tokens, token, words
-        ):
+        if role in _TELLING and not _denied(role, tokens, token, words):
             return Judged(role, f"`{token}`")
     return None
 
@@ -214,4 +212,5 @@ def _by_text(argument: Argument, words: ToolWords) -> Judged | None:
 
 
 def _by_id(tokens: tuple[str, ...]) -> Judged | None:
-    return Judged("object", f"`{tokens[-1]}`") if tokens[-1:] and tokens[-1] in _IDS else None
+    last = tokens[-1] if tokens else ""
+    return Judged("object", f"`{last}`") if last in _IDS else None

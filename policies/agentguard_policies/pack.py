@@ -44,7 +44,7 @@ def packs() -> Mapping[str, Pack]:
     Raises:
         PackError: the metadata of one is not right.
     """
-    root = Path(str(files(__package__)))
+    root = Path(str(files("agentguard_policies")))
     return {found.parent.name: _pack(found) for found in sorted(root.glob(f"*/{METADATA}"))}
 
 

@@ -178,3 +178,17 @@ def test_what_cannot_be_read_is_a_usage_error(work: Path, arguments: list[str]) 
     listed(work, LIST)
     (work / "empty.json").write_text("", encoding="utf-8")
     assert invoke("tools", "classify", *arguments).exit_code == 2
+
+
+def test_names_and_texts_of_tools_reach_no_terminal_as_commands_T57(work: Path) -> None:
+    """In the table, the remarks and the file: whoever offers a tool wrote them."""
+    hostile = "get\x1b[31m\u202e\x07_x"
+    schema = {"properties": {hostile: {"type": "string", "description": hostile}}}
+    listed(
+        work, {"name": hostile, "inputSchema": schema}, {"name": hostile.upper()}, {"name": hostile, "x": 1}
+    )
+    listed(work, {"name": "get_x", "description": hostile, "inputSchema": schema}, name="more.json")
+    found = invoke("tools", "classify", "tools.json", "more.json", "--out", "facts.yaml")
+    for text in (found.output, (work / "facts.yaml").read_text(encoding="utf-8")):
+        assert not {"\x1b", "\u202e", "\x07"} & set(text)
+    assert set(load_tool_facts(work / "facts.yaml")) == {"get_x"}

@@ -113,3 +113,21 @@ def test_a_pack_that_is_not_there_is_a_finding_of_the_configuration(tmp_path: Pa
     file.write_text("policies: [pack:permitt]\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="did you mean `permit`"):
         Guard.from_config(file)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"parameters": SCHEMA, "description": "Remove."},
+        {"schema": {**SCHEMA, "title": "remove_file", "description": "Remove."}, "coroutine": "x"},
+        {"tool": {"type": "function", "function": {"name": "remove_file", "parameters": SCHEMA}}},
+        {"tool": {"name": "remove_file", "input_schema": SCHEMA}},
+        {"inputSchema": SCHEMA, "annotations": {"readOnlyHint": True}},
+    ],
+)
+def test_definitions_are_found_as_frameworks_give_them(definition: Any) -> None:
+    """A schema, a provider's form, the form of MCP."""
+    with guard(infer_facts=True) as one:
+        facts = one.register("remove_file", definition=definition).facts
+    assert facts["action"] == "delete"
+    assert facts["roles"] == {"path": "path", "pin": "credential"}

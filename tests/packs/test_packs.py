@@ -114,3 +114,10 @@ def test_metadata_that_is_not_right_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     with pytest.raises(PackError, match="`odd`"):
         module.packs()
+
+
+def test_the_cases_of_each_pack_pass_whatever_stands_beside_it() -> None:
+    """They name the policy that they are about."""
+    folders = [str(pack.folder) for pack in PACKS.values()]
+    loaded = load_suites(folders, folders)
+    assert [result.case.id for result in run(loaded.cases) if not result.passed] == []

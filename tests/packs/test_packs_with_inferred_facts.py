@@ -125,6 +125,16 @@ def test_what_is_clearly_an_attack_is_denied_T21_T22_T25_T26_T27_T31(
     assert rule in rules
 
 
+def test_a_long_text_is_read_to_its_end(guard: Guard) -> None:
+    """A quarter of a megabyte is within the budget of every condition, and its last words count."""
+    body = "word " * 50_000
+    assert outcome(guard, "send_mail", {"to": "ana@example.com", "body": body}) == ("ran", set())
+    effect, rules = outcome(
+        guard, "send_mail", {"to": "a@example.com", "body": body + "AKIAIOSFODNN7EXAMPLE"}
+    )
+    assert (effect, rules) == ("denied", {"secrets/sent-in-arguments"})
+
+
 def test_a_loop_of_payments_ends(guard: Guard) -> None:
     """After 50 a day, whatever each of them is."""
     agent = AgentIdentity("looper", owner="ana")

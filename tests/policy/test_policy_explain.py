@@ -132,6 +132,28 @@ def test_T59_values_of_sensitive_arguments_are_masked_everywhere() -> None:
         assert "amount=1" in shown
 
 
+def test_T59_sensitive_values_are_masked_where_they_are_found_by_role_or_cut_where_they_are_shown() -> None:
+    """`arguments("recipient")` names no argument, and a long value is shown by its beginning."""
+    secret = "canary-4711-" + "x" * 500
+    found = snapshot(
+        rule("a", "allow", 'arguments("recipient").exists(one, one.substring(1, 9) == "y")'),
+        rule("b", "deny", 'texts(args).exists(one, one == "z")'),
+        rule("c", "deny", 'context.copy == "z"'),
+    )
+    explanation = explain(
+        found,
+        request(
+            args={"payee": secret, "amount": 1},
+            facts={"sensitive": ["payee"], "roles": {"payee": "recipient"}},
+            context={"copy": secret},
+        ),
+    )
+    for shown in (explanation.to_text(), json.dumps(explanation.to_json())):
+        assert "canary" not in shown
+        assert "anary-47" not in shown
+        assert "amount=1" in shown
+
+
 def test_exceptions_grants_observation_and_conversion_are_told() -> None:
     """Why a rule that is true does not show its effect."""
     register = Register.from_mapping({"version": 1, "exceptions": [exception()], "grants": [grant()]})

@@ -90,6 +90,15 @@ def test_arguments_say_more_than_the_verb(definition: Any, action: str) -> None:
     assert infer(definition)["action"] == action
 
 
+def test_what_leaves_and_what_a_download_writes() -> None:
+    """Somebody else gets a share or an invitation; whoever logs in names himself; a download makes a file."""
+    assert infer(tool("share_report", report_id="string"))["external"] is True
+    assert infer(tool("create_event", guests="array"))["external"] is True
+    assert infer(tool("login", email="string", password="string"))["external"] is False
+    assert infer(tool("download_report", report_id="string"))["writes"] is False
+    assert infer(tool("download_report", file_path="string"))["writes"] is True
+
+
 def test_nothing_is_promised_for_the_operator() -> None:
     """`read_only` switches on batched records, `untrusted_output: false` trust: both are the operator's."""
     facts = infer(tool("get_time", hints={"readOnlyHint": True, "idempotentHint": True}))

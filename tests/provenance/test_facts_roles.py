@@ -52,6 +52,8 @@ def test_the_name_of_an_argument_tells_its_role(name: str, wanted: str) -> None:
         ("country_code", "string", "other"),
         ("code", "string", "object"),
         ("travel_to", "string", "other"),
+        ("from_account_number", "string", "object"),
+        ("sender", "string", "object"),
         ("amount", "number", "amount"),
         ("amount", "array", "other"),
         ("include_attachments", "boolean", "other"),
@@ -129,6 +131,8 @@ def test_a_schema_that_is_not_read_whole_is_uncertain_T24() -> None:
 def test_adversarial_texts_are_read_in_bounded_steps_T24_T45() -> None:
     """Megabytes of words, names and nested alternatives: the same facts as of their beginnings."""
     text = "Gets a page. " + "aA-" * 1_000_000
+    assert infer(tool("query", "x" * 3_000 + " SQL", query="string"))["action"] == "read"
+    assert infer(tool("query", "x" * 1_000 + " SQL", query="string"))["action"] == "execute"
     assert infer(tool("get_page", text)) == infer(tool("get_page", text[:3_000]))
     assert infer(tool("get_" + "aB" * 1_000_000))["action"] == "read"
     bomb: Any = {"type": "string"}
