@@ -13,6 +13,7 @@ from agentguard.canonical import Frozen
 from agentguard.decision import Approve, Decision, Matched, SetArgument, plain
 from agentguard.errors import AgentGuardError, NotFound
 from agentguard.ids import approval_id
+from agentguard.planning import offered
 from agentguard.stepup.model import Approval, Requirement, State
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def question(
             if isinstance(item, SetArgument)
         ],
     }
+    plan = offered(guard, call, request, approve) if approve.plan else None
+    if plan is not None:
+        shown["plan"] = plan
     owner = request.agent.get("owner")
     people = {str(request.agent["id"])}
     people.update(str(link["id"]) for link in request.chain)

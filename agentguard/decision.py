@@ -195,7 +195,8 @@ class Approve:
     """Obtain an approval before the tool runs; `expires_in_s` is in seconds from the opening.
 
     `local` accepts an unverified answer from this machine, counted as one person called `local`.
-    `reason_required` refuses votes without a reason. `rules` are the step-ups that this satisfies.
+    `reason_required` refuses votes without a reason. `rules` are the step-ups that this satisfies. `plan`
+    offers a grant for what the user handed over (see docs/provenance.md).
     """
 
     stages: tuple[Stage, ...]
@@ -204,6 +205,7 @@ class Approve:
     reason: str = ""
     local: bool = False
     reason_required: bool = False
+    plan: bool = False
     kind: Literal["approve"] = "approve"
 
 
@@ -316,6 +318,7 @@ def _obligation_json(obligation: Obligation, values: bool) -> dict[str, Any]:
                 "reason": obligation.reason,
                 "local": obligation.local,
                 "reason_required": obligation.reason_required,
+                **({"plan": True} if obligation.plan else {}),
             }
         case Reserve():
             return {

@@ -6,12 +6,15 @@ It is asked only where the snapshot needs it, without waiting for anybody; what 
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.call import ContextRequest
 from agentguard.canonical import freeze
+from agentguard.policy.functions import PROVENANCE
 from agentguard.provenance.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
     from agentguard.policy import Snapshot
     from agentguard.session import Observation, Session
 
-__all__ = ["TRACKED", "Provenance", "judged"]
+__all__ = ["Provenance", "Trail", "judged"]
 
-TRACKED: Final = frozenset({"asked", "provenance"})
-"""The facts that come from here."""
+_KEPT: Final = 1_000
+_MINUTE: Final = 60.0
 
 log = logging.getLogger("agentguard")
 
@@ -34,6 +37,7 @@ class Provenance:
         self._guard = guard
         self.tracker: Final = Tracker()
         self.tracker.seen.full = missing
+        self.trail: Final = Trail()
         for one in list(observations):
             self.take(one)
 
@@ -49,6 +53,7 @@ class Provenance:
     def _take(self, observation: Observation) -> None:
         if observation.trust == "user":
             self.tracker.says(observation.content)
+            self.trail.add("prompt", untrusted=False)
             return
         tool = self._guard.tools.get(observation.source)
         facts: Mapping[str, Any] = tool.facts if tool is not None else {}
@@ -58,6 +63,7 @@ class Provenance:
             trusted = facts.get("untrusted_output") is False
         else:
             trusted = observation.trust == "trusted" and facts.get("untrusted_output") is not None
+        self.trail.add(observation.source, untrusted=not trusted, arguments=observation.arguments)
         self.tracker.returned(
             observation.source,
             observation.content,
@@ -66,6 +72,33 @@ class Provenance:
             call_id=observation.call_id,
             trusted=trusted,
         )
+
+
+class Trail:
+    """What came in, in order: of each call its tool, its arguments by digest, and when."""
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[str, bool, str | None, float]] = deque(maxlen=_KEPT)
+
+    def add(self, source: str, *, untrusted: bool, arguments: Mapping[str, Any] | None = None) -> None:
+        """One more; without arguments it was no call."""
+        digest = None if arguments is None else freeze(arguments).digest
+        self._items.append((source, untrusted, digest, time.monotonic()))
+
+    def facts(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """As conditions see it under `history`, and as its functions read it."""
+        items = list(self._items)
+        digest = freeze(arguments).digest
+        mine = [item for item in items if item[0] == tool and item[2] is not None]
+        now = time.monotonic()
+        return {
+            "repeats": sum(item[2] == digest for item in mine),
+            "of_tool": len(mine),
+            "last_minute": sum(now - item[3] < _MINUTE for item in mine),
+            "tools": [item[0] for item in items if item[2] is not None],
+            "trail": [item[0] for item in items],
+            "untrusted": [item[1] for item in items],
+        }
 
 
 def judged(
@@ -78,20 +111,28 @@ def judged(
 
     `before` is the stored request of an approval: a session that was restored for it saw nothing by itself.
     """
-    if session is None or not snapshot.needs(request.tool) & TRACKED:
+    if session is None:
         return request
+    needs = snapshot.needs(request.tool) & PROVENANCE
+    if not needs:
+        return request
+    known: dict[str, Any] = {}
     if before is not None and session.restored:
-        known = {name: before.get("supplied", {}).get(name) for name in TRACKED}
+        known = {name: before.get("supplied", {}).get(name) for name in PROVENANCE}
     else:
         try:
-            known = session.provenance().tracker.facts(request.tool, request.facts, request.args)
+            found = session.provenance()
+            if needs - {"history"}:
+                known = found.tracker.facts(request.tool, request.facts, request.args)
+            if "history" in needs:
+                known["history"] = found.trail.facts(request.tool, request.args)
         except Exception as error:
             # Absent facts: every rule that reads them fires, and no allow rule does.
             log.warning("provenance of a call of `%s` failed: %s", request.tool, type(error).__name__)
             return request
     supplied = dict(request.supplied)
-    for name, found in known.items():
-        if isinstance(found, Mapping):
+    for name, value in known.items():
+        if isinstance(value, Mapping):
             # What a constraint wrote stays the policy's.
-            supplied[name] = freeze({**found, **supplied.get(name, {})}).view
+            supplied[name] = freeze({**value, **supplied.get(name, {})}).view
     return replace(request, supplied=supplied)

@@ -62,6 +62,8 @@ def propose(store: Store, approval: Approval, terms: GrantTerms, reason: str) ->
         )
     if told is not None:
         content: Mapping[str, Any] = told.content
+    elif isinstance(approval.shown.get("plan"), Mapping) and not terms.given:
+        content = grants.plan_content(approval, reason=reason)
     else:
         expires = terms.expires or (DAY if terms.session else HOUR)
         content = grants.grant_content(

@@ -176,11 +176,17 @@ def terms_rows(content: Mapping[str, Any], now: dt.datetime) -> Iterator[Row]:
     same += [f"secrets {', '.join(bound['secrets'])}"] if bound.get("secrets") else []
     same += [f"delegated by {', '.join(bound['chain'])}"] if bound.get("chain") else []
     same += [f"session {bound['session']}"] if bound.get("session") else []
-    yield "only in", visible("; ".join([*same, f"definition {bound['tool_digest'][7:19]}"])), ""
+    yield "only in", visible("; ".join([*same, *_definitions(bound)])), ""
     uses = f", at most {content['uses']} uses" if content.get("uses") else ", any number of uses"
     yield "until", f"{expires:%Y-%m-%d %H:%M:%SZ} ({ago(expires, now)}){uses}", "bold"
     yield "reason", visible(content["reason"]), ""
     yield "approval", visible(content["approval"]), ""
+
+
+def _definitions(bound: Mapping[str, Any]) -> list[str]:
+    one = bound.get("tool_digest")
+    known = {"": one} if one else bound.get("tool_digests") or {}
+    return [f"definition {f'of {name} ' if name else ''}{found[7:19]}" for name, found in known.items()]
 
 
 Told = tuple["GrantTold", int, str]

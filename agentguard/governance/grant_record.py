@@ -33,6 +33,7 @@ __all__ = [
     "grant_content",
     "grant_id",
     "met",
+    "plan_content",
     "read_content",
     "tell",
     "vouched",
@@ -66,7 +67,7 @@ class GrantContent(BaseModel):
     excluded: Annotated[tuple[str, ...], Field(strict=False)]
     principal: Text | None = None
     rules: Annotated[tuple[RuleName, ...], Field(strict=False, min_length=1)]
-    tools: Annotated[tuple[ToolPattern, ...], Field(strict=False, min_length=1, max_length=1)]
+    tools: Annotated[tuple[ToolPattern, ...], Field(strict=False, min_length=1, max_length=50)]
     when: Condition = True
     bound: BoundDocument
     stages: Annotated[tuple[StageDocument, ...], Field(strict=False, min_length=1, max_length=10)]
@@ -149,6 +150,31 @@ def grant_content(
         **({} if approval.principal is None else {"principal": approval.principal}),
         **({} if when is None else {"when": when}),
         **({} if uses is None else {"uses": uses}),
+    }
+    read_content(content)
+    return content
+
+
+def plan_content(approval: Approval, *, reason: str = "") -> dict[str, Any]:
+    """What the grant says that an approval offers with its plan: the plan's tools, values and uses, in this
+    session.
+
+    Raises:
+        RecordRefused: it offers none.
+    """
+    plan = approval.shown.get("plan")
+    if not isinstance(plan, Mapping):
+        raise RecordRefused(f"approval `{approval.id}` offers no plan")
+    until = dt.datetime.fromisoformat(plan["until"])
+    why = reason.strip() or f"the plan approved with {approval.id[:14]}"
+    content = grant_content(
+        approval, expires=until, uses=plan["uses"], when=plan["when"], session=True, reason=why
+    )
+    bound = {name: value for name, value in content["bound"].items() if name != "tool_digest"}
+    content |= {
+        "rules": list(plan["rules"]),
+        "tools": sorted(plan["tools"]),
+        "bound": {**bound, "tool_digests": dict(plan["tools"])},
     }
     read_content(content)
     return content

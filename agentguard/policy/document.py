@@ -89,7 +89,10 @@ class StageDocument(_Model):
 
 
 class ApprovalDocument(_Model):
-    """What a step-up asks for: reviewers and quorum, or several stages in order."""
+    """What a step-up asks for: reviewers and quorum, or several stages in order.
+
+    `plan` offers to approve, with the call, what else the user handed over with it: a grant for the session.
+    """
 
     reviewers: Annotated[tuple[Reviewer, ...], Field(strict=False, min_length=1, max_length=50)] | None = None
     quorum: Annotated[int, Field(ge=1, le=50)] = 1
@@ -100,6 +103,7 @@ class ApprovalDocument(_Model):
     expires_in: Seconds = 1800
     local: bool = False
     reason_required: bool = False
+    plan: bool = False
 
 
 class ConvertsDocument(_Model):

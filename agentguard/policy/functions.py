@@ -13,6 +13,7 @@ from typing import Any, Final
 from agentguard import cel
 from agentguard.policy import locators
 from agentguard.policy.argument_values import arguments_of_role, texts_in
+from agentguard.policy.scalars import tool_matches
 from agentguard.policy.windows import parse_windows
 
 __all__ = [
@@ -32,7 +33,7 @@ VARIABLES: Final[dict[str, str]] = {
     "workload": "facts about the process: attestation, device, network",
     "secrets": "names of the secret scopes that the tool needs",
     "session": "the session: `id`, `labels`, `calls`",
-    "history": "what fact providers say about earlier calls",
+    "history": "earlier calls of the session: `repeats`, `of_tool`, `last_minute`; and what providers say",
     "baseline": "how the call differs from what is normal for the agent: `new_tool`, `rate_ratio`, ...",
     "rates": "what fact providers count",
     "engines": "the answers of other decision points by name",
@@ -44,6 +45,9 @@ VARIABLES: Final[dict[str, str]] = {
 
 FUNCTIONS: Final[dict[str, str]] = {
     "provenance": "`provenance(args.payee)`: where an argument's value came from, such as `.from_user`",
+    "history.before": '`history.before("read_*", "send_*")`: whether such a call ran before such a call, or this',
+    "session.untrusted_since": '`session.untrusted_since("prompt")`: whether untrusted content came since the '
+    "user's last words, or since a tool's last call",
     "secret": '`secret("payments:write")`: facts about a credential: `.age` (a duration), `.rotated_days`',
     "within": '`within("Mon-Fri 07:00-20:00 Europe/Berlin")`: whether it is that time',
     "glob": '`glob(args.path, "/srv/*/**")`: `*` and `?` stay within a segment, `**` spans segments',
@@ -79,8 +83,9 @@ _FACT_VARIABLES: Final = frozenset(
     {"history", "rates", "baseline", "engines", "asked", "context", "resource", "workload"}
 )
 _FACT_FUNCTIONS: Final = frozenset({"provenance", "secret"})
+_HISTORY_FUNCTIONS: Final = frozenset({"history.before", "session.untrusted_since"})
 _SUPPLIED_VARIABLES: Final = ("history", "rates", "baseline", "engines", "asked")
-PROVENANCE: Final = frozenset({"asked", "provenance"})
+PROVENANCE: Final = frozenset({"asked", "provenance", "history"})
 """The facts that come from what a session has seen."""
 
 _AGE_LIMIT_S: Final = 1e9
@@ -101,7 +106,8 @@ def bindings_for(request: Any, *, facts: bool = True) -> dict[str, Any]:
 
 def needs_of(program: cel.Program) -> frozenset[str]:
     """The names of the facts that an expression reads and that somebody has to supply."""
-    return (program.names & _FACT_VARIABLES) | (program.functions & _FACT_FUNCTIONS)
+    needed = (program.names & _FACT_VARIABLES) | (program.functions & _FACT_FUNCTIONS)
+    return needed | {"history"} if program.functions & _HISTORY_FUNCTIONS else needed
 
 
 def _supplied(context: cel.Context, kind: str, name: str, what: str) -> Any:
@@ -126,6 +132,36 @@ def _secret(context: cel.Context, scope: object) -> object:
     if type(age) not in (int, float) or not 0 <= age < _AGE_LIMIT_S:
         raise cel.CelError(f"the supplied age of the secret `{scope[:60]}` is not a number of seconds")
     return {**found, "age": cel.Duration(int(age * 1_000_000_000))}
+
+
+def _trail(context: cel.Context, key: str) -> tuple[Any, ...]:
+    found = _supplied(context, "history", key, "the history of")
+    if not isinstance(found, tuple):
+        raise cel.CelError("the history of the session is not known")
+    context.charge(len(found))
+    return found
+
+
+def _before(context: cel.Context, first: object, second: object) -> object:
+    earlier, later = _texts((first, second))
+    seen = False
+    for tool in (*_trail(context, "tools"), context.bindings["tool"]):
+        if seen and tool_matches(later, str(tool)):
+            return True
+        seen = seen or tool_matches(earlier, str(tool))
+    return False
+
+
+def _untrusted_since(context: cel.Context, name: object) -> object:
+    (pattern,) = _texts((name,))
+    for tool, untrusted in zip(
+        reversed(_trail(context, "trail")), reversed(_trail(context, "untrusted")), strict=True
+    ):
+        if tool_matches(pattern, str(tool)):
+            return False
+        if untrusted is True:
+            return True
+    return False
 
 
 def _within(context: cel.Context, text: object) -> object:
@@ -172,6 +208,8 @@ def _refusing(name: str, function: Callable[..., object]) -> Callable[..., objec
 
 _CALLS: Final[dict[str, tuple[Callable[..., object], int]]] = {
     "secret": (_secret, 1),
+    "history.before": (_before, 2),
+    "session.untrusted_since": (_untrusted_since, 1),
     "within": (_within, 1),
     "glob": (_on_texts(locators.glob), 2),
     "in_network": (_on_texts(locators.in_network), 2),

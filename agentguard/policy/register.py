@@ -62,7 +62,8 @@ class ControlDocument(_Model):
 
 class BoundDocument(_Model):
     """What else has to be exactly as it was when a grant was given: a key that is given is compared, and null
-    means that there was none. `arguments` is the SHA-256 of their canonical form."""
+    means that there was none. `arguments` is the SHA-256 of their canonical form, and `tool_digests` holds the
+    definition of each tool."""
 
     principal: Text | None = None
     chain: _Texts = ()
@@ -70,6 +71,7 @@ class BoundDocument(_Model):
     secrets: _Texts = ()
     session: Text | None = None
     tool_digest: str | None = None
+    tool_digests: dict[str, str] | None = None
     arguments: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
 
 

@@ -133,6 +133,7 @@ def approve_obligation(approval: ApprovalDocument, rule: str, reason: str) -> Ap
         reason=reason,
         local=approval.local,
         reason_required=approval.reason_required,
+        plan=approval.plan,
     )
 
 

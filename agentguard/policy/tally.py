@@ -191,4 +191,5 @@ def _combined(approves: list[Approve]) -> Approve:
         reason="; ".join(reasons),
         local=all(approve.local for approve in approves),
         reason_required=any(approve.reason_required for approve in approves),
+        plan=all(approve.plan for approve in approves),
     )

@@ -135,7 +135,12 @@ class CompiledGrant:
 
 def _bound(bound: Mapping[str, Any], request: ContextRequest) -> bool:
     """Whether everything that a grant is bound to is as it was; what cannot be compared is not."""
-    return all(_is(request, name) == wanted for name, wanted in bound.items())
+    return all(
+        wanted is not None and wanted.get(request.tool) == request.tool_digest
+        if name == "tool_digests"
+        else _is(request, name) == wanted
+        for name, wanted in bound.items()
+    )
 
 
 def _is(request: ContextRequest, name: str) -> object:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentguard.provenance.literals import EXTERNAL, literals, shape_of
+from agentguard.provenance.literals import EXTERNAL, links, shape_of
+from agentguard.provenance.names import name_words
 from agentguard.provenance.text import fold
 
 __all__ = ["Value", "values_of"]
@@ -19,6 +20,7 @@ _KINDS: Final = frozenset({"type", "kind", "mode", "format", "mime", "mimetype",
 _OBJECTS: Final = frozenset({"object", "path", "command"})
 _ADDRESSED: Final = frozenset({"recipient", "destination"})
 _MANY: Final = re.compile(r"\s*[,;]\s*")
+_SECRET: Final = frozenset("password passwd passcode passphrase pin cvv cvc otp secret token".split())
 _BOUND_OBJECTS: Final = frozenset({"delete", "update", "grant", "book", "pay", "execute", "credential"})
 _CARRYING: Final = frozenset({"send", "grant", "pay", "create", "update"})
 
@@ -42,6 +44,7 @@ def values_of(
     """Every value of a call with a role that matters, links in texts included."""
     found: list[Value] = []
     addressed = [name for name in args if roles.get(name) in _ADDRESSED]
+    placed = action == "send" and not addressed
     for name, value in args.items():
         role = roles.get(name, "other")
         optional = role == "attachment" or (
@@ -51,8 +54,17 @@ def values_of(
             if len(found) >= _LARGEST:
                 found.append(Value(f"args.{name}", role, "", key=True))
                 return found
-            found.extend(_judged(path, role, text, action, optional, appends))
+            found.extend(_judged(path, _role(path, role, action), text, action, optional, appends or placed))
     return found
+
+
+def _role(path: str, role: str, action: str) -> str:
+    """A file that is sent is an attachment, and a field that is named like a secret holds one."""
+    if role == "path" and action == "send":
+        return "attachment"
+    if "." in path.removeprefix("args.") and _SECRET & set(name_words(path.rpartition(".")[2])):
+        return "credential"
+    return role
 
 
 def _judged(
@@ -70,11 +82,11 @@ def _judged(
     key = (
         role in _ADDRESSED
         or role in ("attachment", "credential", "permission_to")
-        or (role in _OBJECTS and (action in _BOUND_OBJECTS or (action == "create" and appends)))
+        or (role in _OBJECTS and (action in _BOUND_OBJECTS or (action in ("create", "send") and appends)))
     )
     yield Value(path, role, text, key=key, optional=optional)
     if not key and action in _CARRYING and len(text) > 6:
-        for link in sorted(literals(text).of("url")):
+        for link in sorted(links(text)):
             if fold(link) != fold(text):
                 yield Value(path, role, link, key=False, link=True)
 

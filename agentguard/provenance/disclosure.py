@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentguard.provenance.lexicon import lexicons
+from agentguard.provenance.origins import Reading
 from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Seen, Source
-from agentguard.provenance.text import compat, fold, tokens
+from agentguard.provenance.text import compat, fold
 from agentguard.provenance.wording import reads_as_instruction
 
 __all__ = ["Disclosed", "disclosed", "passes_on"]
 
-_DIGITS: Final = 3
-_NEAR: Final = 4
-_TOKENS: Final = 400
 _QUOTE: Final = 400
 _SENTENCE: Final = 5
 _CODED: Final = re.compile(r"[A-Za-z0-9+/_-]{16,4000}={0,2}")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,2000}")
-_SECRETISH: Final = re.compile(r"[\w./+=-]{4,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +34,25 @@ class Disclosed:
     source: Source
 
 
-def disclosed(texts: list[str], request: Request, seen: Seen, topics: frozenset[str]) -> Iterator[Disclosed]:
+def disclosed(texts: list[str], reading: Reading) -> Iterator[Disclosed]:
     """What these texts would let out that the request does not speak of."""
-    labels = frozenset().union(*[one.secrets for one in lexicons().values()]) - request.words
+    request, seen = reading.request, reading.seen
+    labels = frozenset[str]().union(*[one.secrets for one in lexicons().values()]) - request.words
     for text in texts:
         for form in [text, *_decoded(text)]:
             yield from _secrets(form, request, seen, labels)
             for source, _ in seen.copied(form):
-                if source.label in ("wild",) or (
-                    source.label in ("enum", "linked", "effect") and not source.topics & request.topics
+                label = reading.label(source)
+                if label == "wild" or (
+                    label in ("enum", "linked", "effect") and not source.topics & request.topics
                 ):
                     yield Disclosed("copy", source.tool, source)
 
 
 def _secrets(text: str, request: Request, seen: Seen, labels: frozenset[str]) -> Iterator[Disclosed]:
-    for match in list(_SECRETISH.finditer(text))[:_TOKENS]:
-        value = match.group().strip("./=-")
-        if sum(char.isdigit() for char in value) < _DIGITS or request.holds(value):
-            continue
-        for place in seen.whole(value)[:8]:
-            named = {word for word in re.split(r"[^a-z0-9]+", place.name.casefold())} & labels
-            if named:
-                yield Disclosed("secret", sorted(named)[0], place.source)
-        for part in list(seen.parts(value))[:8]:
-            near = tokens(part.text[max(0, part.at - 60) : part.at])[-_NEAR:]
-            named = set(near) & labels
-            if named:
-                yield Disclosed("secret", sorted(named)[0], part.source)
+    for value, label, source in seen.secrets(text):
+        if label in labels and not request.holds(value):
+            yield Disclosed("secret", label, source)
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -91,10 +80,10 @@ def _base64(text: str) -> Iterator[str]:
         yield plain
 
 
-def passes_on(texts: list[str], request: Request, seen: Seen) -> str:
+def passes_on(texts: list[str], reading: Reading) -> str:
     """Whether a short text is taken whole out of a result that presses for action, and is not the user's:
     `named` where the user sent the agent to that result, `other` elsewhere, `none` if not."""
-    found = "none"
+    request, seen, found = reading.request, reading.seen, "none"
     for text in texts:
         folded = fold(text)
         if len(folded) > _QUOTE or len(folded.split()) < 3 or request.holds(text):
@@ -102,7 +91,7 @@ def passes_on(texts: list[str], request: Request, seen: Seen) -> str:
         for part in list(seen.parts(text))[:8]:
             around = part.text[max(0, part.at - 300) : part.at] + part.text[part.at + len(folded) :][:200]
             if part.text != folded and reads_as_instruction(around):
-                if part.source.label != "named":
+                if reading.label(part.source) != "named":
                     return "other"
                 if len(folded.split()) >= _SENTENCE:  # shorter, it is a value, and judged as one
                     found = "named"

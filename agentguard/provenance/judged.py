@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from agentguard.provenance.arguments import Value
-from agentguard.provenance.kinds import Kind, name_words
+from agentguard.provenance.names import name_words
+from agentguard.provenance.kinds import Kind, stakes_of
 from agentguard.provenance.lexicon import lexicons
 from agentguard.provenance.literals import EXTERNAL, normal, shape_of
-from agentguard.provenance.origins import ORIGINS, Origin
+from agentguard.provenance.origins import ORIGINS, Origin, Reading
 from agentguard.provenance.request import Request
-from agentguard.provenance.seen import Place, Seen, Source
-from agentguard.provenance.text import fold, number
+from agentguard.provenance.seen import Place, Source
+from agentguard.provenance.text import fold, number, tokens
 from agentguard.provenance.wording import instructs
 
 __all__ = ["Judged", "judge"]
 
-_SHOWN: Final = 80
+_LOOKED_AT: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Judged:
 
     value: Value
     origin: Origin
-    facts: Mapping[str, Any]
+    facts: dict[str, Any]
 
     @property
     def rank(self) -> int:
@@ -48,13 +49,10 @@ class Judged:
 
 
 def judge(
-    value: Value,
-    origin: Origin,
-    request: Request,
-    seen: Seen,
-    kind: Kind,
-    filled: Mapping[str, set[str]],
+    value: Value, origin: Origin, reading: Reading, filled: Mapping[str, set[str]]
 ) -> Judged:
+    """A value of a known origin, with what else a rule may ask of it."""
+    request = reading.request
     shape = shape_of(value.text)
     external = shape in EXTERNAL
     facts = {
@@ -69,13 +67,33 @@ def judge(
         "calls": [source.call_id or source.tool for source in origin.sources],
         "closed": _closed(value, shape, request),
         "optional": value.optional and not request.cued,
-        "selected": _selected(origin, request),
+        "selected": _selected(origin, reading),
         "second": _second(value, request, filled),
         "instructed": any(instructs(text, at, len(value.text)) for text, at in origin.contexts),
+        "addressed": value.role in ("recipient", "destination"),
         "web": bool(origin.sources) and all(source.action == "fetch" for source in origin.sources),
         "only": _only(value, shape, origin),
+        "sensitive": bool(_sensitive() & set(tokens(fold(value.text)[:_LOOKED_AT]))),
     }
     return Judged(value, origin, facts)
+
+
+@lru_cache(maxsize=1)
+def _sensitive() -> frozenset[str]:
+    return frozenset[str]().union(*[one.sensitive for one in lexicons().values()])
+
+
+def accounted(judged: Sequence[Judged], kind: Kind, request: Request) -> None:
+    """Mark the values of named texts that the request accounts for: a page to be fetched, a thing to be made,
+    and an anchored address (beside one of the user's, where they point to the text and it holds no other)."""
+    anchored = any(one.value.key and one.origin.name == "user" for one in judged)
+    for one in judged:
+        facts = one.facts
+        fetched = kind.action == "fetch" and not facts["web"]
+        made = kind.action == "create" and one.value.role in ("object", "path")
+        anchor = anchored and request.pointing and facts["only"] and not facts["closed"]
+        fine = fetched or made or (anchor and stakes_of(kind.action) == "medium")
+        facts["accounted"] = fine and not facts["instructed"]
 
 
 def _closed(value: Value, shape: str, request: Request) -> bool:
@@ -101,13 +119,13 @@ def _only(value: Value, shape: str, origin: Origin) -> bool:
     return all(source.literals().of(shape) == {form} for source in origin.sources)  # type: ignore[arg-type]
 
 
-def _selected(origin: Origin, request: Request) -> bool:
+def _selected(origin: Origin, reading: Reading) -> bool:
     """Whether the user's words single out the record: by name, or by a superlative that it fulfils."""
     for place in origin.places:
-        source = place.source
-        if source.label == "named" and source.records == 1:
+        source, label = place.source, reading.label(place.source)
+        if label == "named" and source.records == 1:
             return True
-        if source.label in ("named", "enum", "chained") and _extreme(place, source, request):
+        if label in ("named", "enum", "chained") and _extreme(place, source, reading.request):
             return True
     return False
 

@@ -3,24 +3,22 @@ both, 0 for neither."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from agentguard.provenance.lexicon import lexicon
+from agentguard.provenance.names import name_words
+from agentguard.provenance.origins import Reading
 from agentguard.provenance.request import Request
-from agentguard.provenance.seen import Seen
 from agentguard.tools import Action
 
 __all__ = ["ASKING", "Stakes", "Kind", "asked_for", "kind_of", "stakes_of"]
 
 _HIGH: Final = frozenset({"pay", "book", "delete", "credential", "execute"})
+_SECRETS: Final = frozenset("secret secrets password passwords passwd token tokens credential credentials".split())
 _LOW: Final = frozenset({"create", "fetch"})
 Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
-_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_PARTS: Final = re.compile(r"[^A-Za-z0-9]+")
 _GENERIC: Final = frozenset({"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"})
 
 
@@ -34,7 +32,9 @@ class Kind:
         language = lexicon()
         self.words = words
         self.action: Action = facts.get("action") or "update"
-        self.verb = next((word for word in words[:4] if language.actions_of(word)), "")
+        if self.action in ("create", "update", "grant") and _SECRETS & set(words):
+            self.action = "credential"
+        self.verb = _verb(words)
         self.nouns = frozenset([_single(word) for word in words if word != self.verb]) - _GENERIC
         topics: frozenset[str] = frozenset(facts.get("topics") or ())
         for word in words:
@@ -43,11 +43,15 @@ class Kind:
         self.topics = topics
 
 
-@lru_cache(maxsize=4096)
-def name_words(tool: str) -> tuple[str, ...]:
-    """The words of a tool's name, whatever its style."""
-    parts = [part for chunk in _PARTS.split(tool) for part in _CAMEL.split(chunk)]
-    return tuple([part.casefold() for part in parts if part])
+def _verb(words: tuple[str, ...]) -> str:
+    """The verb of a name: what may be a thing as well is one only behind nouns (`mail_search`)."""
+    language = lexicon()
+    for at, word in enumerate(words[:4]):
+        if language.actions_of(word) and (
+            at == 0 or word not in language.nouns or all(language.topics_of(one) for one in words[:at])
+        ):
+            return word
+    return ""
 
 
 def asked_for(kind: Kind, request: Request) -> bool:
@@ -55,16 +59,16 @@ def asked_for(kind: Kind, request: Request) -> bool:
     return (bool(kind.verb) and kind.verb in request.verbs) or kind.action in request.actions
 
 
-def kind_of(kind: Kind, request: Request, seen: Seen) -> int:
+def kind_of(kind: Kind, reading: Reading) -> int:
     """The grade of a call of this kind under this request."""
-    language = lexicon()
+    request, language = reading.request, lexicon()
     if kind.verb in request.verbs and kind.verb in language.specific:
         return 2
     verb = asked_for(kind, request)
     topic = (
         bool(kind.topics & request.topics)
         or any(noun in request.words for noun in kind.nouns if len(noun) > 2)
-        or _resolved(kind, seen)
+        or _resolved(kind, reading)
     )
     if verb and topic:
         return 2
@@ -73,9 +77,11 @@ def kind_of(kind: Kind, request: Request, seen: Seen) -> int:
     return 0
 
 
-def _resolved(kind: Kind, seen: Seen) -> bool:
+def _resolved(kind: Kind, reading: Reading) -> bool:
     """Whether the user's own words already found something of this topic."""
-    return any(source.label == "named" and source.topics & kind.topics for source in seen.sources)
+    return any(
+        reading.label(source) == "named" and source.topics & kind.topics for source in reading.seen.sources
+    )
 
 
 def stakes_of(action: str) -> str:

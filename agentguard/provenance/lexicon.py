@@ -23,10 +23,10 @@ class Delegation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    verbs: Words
-    nouns: Words
-    phrases: Words
-    own: Words
+    verbs: Words = frozenset()
+    nouns: Words = frozenset()
+    phrases: Words = frozenset()
+    own: Words = frozenset()
 
 
 class Superlatives(BaseModel):
@@ -34,50 +34,55 @@ class Superlatives(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    most: Words
-    least: Words
+    most: Words = frozenset()
+    least: Words = frozenset()
 
 
 class Instructing(BaseModel):
-    """The words of an instruction in text that should hold none."""
+    """The words of an instruction in text that should hold none; `meta` speak to an agent about its task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pressure: Words
-    phrases: Words
+    pressure: Words = frozenset()
+    meta: Words = frozenset()
+    phrases: Words = frozenset()
 
 
 class Lexicon(BaseModel):
-    """One language. `asks` gives the verbs of each action, `topics` the nouns of each topic."""
+    """One language. `asks` gives the verbs of each action, `topics` the nouns of each topic; `irregular` and
+    `phrases` lead to a verb of `asks`. Other languages than English lead to English verbs only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: str
-    asks: dict[Action, Words]
-    nouns: Words
-    specific: Words
-    irregular: dict[str, str]
-    nominal: dict[str, Action]
-    openers: Words
-    refusals: Words
-    auxiliaries: Words
-    stating: Words
-    ensuring: Words
-    starters: Words
-    common: Words
-    plural: Words
-    open: Words
-    superlatives: Superlatives
-    measures: Words
-    pointers: Words
-    delegation: Delegation
-    cues: Words
-    topics: dict[str, Words]
-    secrets: Words
-    instructing: Instructing
-    labels: Words
-    numbers: dict[str, float]
-    filler: Words
+    asks: dict[Action, Words] = {}
+    phrases: dict[str, str] = {}
+    nouns: Words = frozenset()
+    specific: Words = frozenset()
+    irregular: dict[str, str] = {}
+    nominal: dict[str, Action] = {}
+    openers: Words = frozenset()
+    refusals: Words = frozenset()
+    auxiliaries: Words = frozenset()
+    stating: Words = frozenset()
+    ensuring: Words = frozenset()
+    starters: Words = frozenset()
+    common: Words = frozenset()
+    plural: Words = frozenset()
+    open: Words = frozenset()
+    superlatives: Superlatives = Superlatives()
+    measures: Words = frozenset()
+    pointers: Words = frozenset()
+    delegation: Delegation = Delegation()
+    cues: Words = frozenset()
+    topics: dict[str, Words] = {}
+    secondary: Words = frozenset()
+    secrets: Words = frozenset()
+    sensitive: Words = frozenset()
+    instructing: Instructing = Instructing()
+    labels: Words = frozenset()
+    numbers: dict[str, float] = {}
+    filler: Words = frozenset()
 
     def actions_of(self, verb: str) -> frozenset[Action]:
         """The actions that a verb may ask for."""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from agentguard.provenance.text import fold, number
 
-__all__ = ["EXTERNAL", "Literals", "Shape", "literals", "normal", "shape_of"]
+__all__ = ["EXTERNAL", "Literals", "Shape", "links", "literals", "normal", "shape_of"]
 
 Shape = Literal["email", "url", "iban", "account", "number", "date", "file", "name", "text"]
 
@@ -21,7 +21,8 @@ EXTERNAL: Final = frozenset({"email", "url", "iban", "account"})
 """Shapes that name somebody or something outside."""
 
 _CHUNK: Final = 2_048
-_EDGE_LEFT: Final = "\"'`“”‘’«»([{<*_,;:!?="
+_LONGEST_NAME: Final = 80
+_EDGE_LEFT: Final = "#\"'`“”‘’«»([{<*_,;:!?="
 _EDGE_RIGHT: Final = "\"'`“”‘’«»)]}>*_.,;:!?="
 _SPLIT: Final = re.compile(r"[,;|<>()\[\]{}\"“”«»]|mailto:", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[^@\s]{1,128}@[^@\s.]{1,63}(?:\.[^@\s.]{1,63}){1,8}")
@@ -43,9 +44,9 @@ _DIGITS: Final = re.compile(r"\b[0-9][0-9 -]{6,40}[0-9]\b")
 
 def shape_of(value: str) -> Shape:
     """What a single value looks like."""
-    text = fold(value)
-    if len(text) > _CHUNK:
+    if len(value) > _CHUNK or (len(value) > _LONGEST_NAME and " " in value.strip()):
         return "text"
+    text = fold(value)
     if "@" in text and _EMAIL.fullmatch(text):
         return "email"
     if _WHOLE_IBAN.fullmatch(text.replace(" ", "")) and sum(char.isdigit() for char in text) >= 8:
@@ -75,7 +76,7 @@ def normal(value: str, shape: Shape) -> str:
             text = rest if mark and head in ("http", "https") else text
             return text.removeprefix("www.").rstrip("/")
         case "iban" | "account":
-            return text.replace(" ", "").replace("-", "")
+            return "".join([char for char in text if char.isalnum()])
         case "number":
             found = number(text)
             return text if found is None else repr(found)
@@ -101,6 +102,17 @@ def literals(text: str) -> Literals:
     found = Literals()
     for shape, value in _each(text):
         found.add(shape, value)
+    return found
+
+
+def links(text: str) -> set[str]:
+    """The links that a text holds, in normal form."""
+    found: set[str] = set()
+    for chunk in text.split():
+        if "." in chunk.strip(_EDGE_RIGHT) or "://" in chunk:
+            for shape, value in _of_chunk(_GLUED.sub(r"\1 ", chunk[:_CHUNK])):
+                if shape == "url":
+                    found.add(normal(value, shape))
     return found
 
 

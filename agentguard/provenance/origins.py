@@ -8,16 +8,19 @@ source that they named), `wild` (a field of any other look-up), `text` (in any o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from agentguard.provenance.literals import EXTERNAL, Shape, shape_of
+from agentguard.provenance.lexicon import lexicons
 from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Label, Place, Seen, Source
+from agentguard.provenance.names import name_words
 from agentguard.provenance.text import fold, number, tokens
 
-__all__ = ["ORIGINS", "Origin", "OriginName", "origin_of"]
+__all__ = ["ORIGINS", "Origin", "OriginName", "Reading", "Spoken", "origin_of"]
 
 OriginName = Literal[
     "user", "trusted", "own", "designated", "structured", "named_text", "wild", "text", "nowhere"
@@ -76,8 +79,22 @@ class Spoken:
         return found
 
 
-def origin_of(value: str, request: Request, seen: Seen, spoken: Spoken) -> Origin:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was seen, read under a request: `labels` says how each look-up was keyed, by its number."""
+
+    request: Request
+    seen: Seen
+    spoken: Spoken
+    labels: Sequence[Label]
+
+    def label(self, source: Source) -> Label:
+        return self.labels[source.number]
+
+
+def origin_of(value: str, reading: Reading) -> Origin:
     """The best origin of one value, among what was seen before."""
+    request, seen, spoken, label = reading.request, reading.seen, reading.spoken, reading.label
     places = seen.whole(value)
     parts = list(seen.parts(value))
     sources = tuple(_distinct([*[p.source for p in places], *[p.source for p in parts]]))
@@ -88,42 +105,105 @@ def origin_of(value: str, request: Request, seen: Seen, spoken: Spoken) -> Origi
 
     if request.holds(value):
         return found("user", places)
-    if any(source.label == "trusted" for source in sources):
+    if any(label(source) == "trusted" for source in sources):
         return found("trusted", places)
     echoes = spoken.since(value)
 
     def evident(source: Source) -> bool:
         return echoes is None or source.number < echoes
 
-    own = [place for place in places if place.source.label == "effect" and evident(place.source)]
+    own = [place for place in places if label(place.source) == "effect" and evident(place.source)]
+    own = [place for place in own if _made(place, shape_of(value))]
     if own:
         return found("own", own)
-    keyed = [place for place in places if place.source.label in _KEYED and evident(place.source)]
-    designated = [place for place in keyed if _designated(value, place, request, seen)]
+    places = [place for place in places if label(place.source) != "effect"] or places
+    keyed = [place for place in places if label(place.source) in _KEYED and evident(place.source)]
+    designated = [place for place in keyed if _designated(value, place, reading)]
     if designated:
         return found("designated", designated)
     if keyed:
         return found("structured", keyed)
-    if any(part.source.label == "named" and evident(part.source) for part in parts):
+    if any(label(part.source) == "named" and evident(part.source) for part in parts):
         return found("named_text")
     if places:
         return found("wild", places)
     return found("text" if parts else "nowhere")
 
 
-def _designated(value: str, place: Place, request: Request, seen: Seen) -> bool:
-    source = place.source
+def _made(place: Place, shape: Shape) -> bool:
+    """Whether an own call's result gives the value as something that it made: an id, or a link to it."""
+    if place.source.records > _FEW:
+        return False
+    return shape not in EXTERNAL or (shape == "url" and place.source.action in ("create", "send"))
+
+
+def _designated(value: str, place: Place, reading: Reading) -> bool:
+    source, request = place.source, reading.request
     if not source.structured:
         return False
-    if source.label == "named" and source.records <= (_FEW if request.plural else 1):
-        return True
     shape = shape_of(value)
+    if shape in EXTERNAL and _secondary(place, shape):
+        return False
+    if reading.label(source) == "named" and source.records <= (_FEW if request.plural else 1):
+        return True
     if _anchored(place, shape, request):
         return True
-    if shape == "email":
-        local = fold(value).partition("@")[0]
-        return any(len(word) >= _SHORT and word in local for name in request.names for word in tokens(name))
-    return _only_start(value, place, request)
+    if shape != "email":
+        return _only_start(value, place, request)
+    return not _shared_name(place, request) and _only_named(value, reading)
+
+
+def _shared_name(place: Place, request: Request) -> bool:
+    """Whether another record has the same name of the user's: then it is not clear whose address is meant."""
+    if request.plural:
+        return False
+    spoken = {word for name in request.names for word in tokens(name)}
+    fields = place.source.fields.get(place.record, ())
+    mine = {one.text for one in fields if spoken.issuperset(tokens(one.text)) and request.holds(one.text)}
+    return any(
+        one.text in mine
+        for record, fields in place.source.fields.items()
+        if record != place.record
+        for one in fields
+    )
+
+
+def _secondary(place: Place, shape: Shape) -> bool:
+    """Whether the record has another value of the shape, and this one's field is a second, newer one."""
+    if not _secondaries() & set(name_words(place.name)):
+        return False
+    return any(
+        other.text != place.text and shape_of(other.text) == shape
+        for other in place.source.fields.get(place.record, ())
+    )
+
+
+@lru_cache(maxsize=1)
+def _secondaries() -> frozenset[str]:
+    return frozenset[str]().union(*[one.secondary for one in lexicons().values()])
+
+
+def _only_named(value: str, reading: Reading) -> bool:
+    """Whether an e-mail address spells a name of the user's, and no other address that was looked up does."""
+    local = fold(value).partition("@")[0]
+    mine = {
+        word
+        for name in reading.request.names
+        if any(len(part) >= _SHORT and part in local for part in tokens(name))
+        for word in tokens(name)
+        if len(word) >= _SHORT
+    }
+    if not mine:
+        return False
+    rivals = {
+        place.text
+        for source in reading.seen.sources
+        if reading.label(source) in _KEYED
+        for places in source.fields.values()
+        for place in places
+        if "@" in place.text and any(word in place.text.partition("@")[0] for word in mine)
+    }
+    return len(rivals) == 1
 
 
 def _anchored(place: Place, shape: Shape, request: Request) -> bool:

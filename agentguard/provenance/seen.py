@@ -7,12 +7,16 @@ not in the index then is from nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from functools import lru_cache
+from typing import Final, Literal
 
-from agentguard.provenance.literals import EXTERNAL, Literals, Shape, literals, normal, shape_of
-from agentguard.provenance.results import Parsed, is_long
+from agentguard.provenance.lexicon import lexicons
+from agentguard.provenance.literals import EXTERNAL, Literals, literals, normal, shape_of
+from agentguard.provenance.names import name_words
+from agentguard.provenance.results import Parsed
 from agentguard.provenance.text import bounded_in, compat, fold, tokens
 
 __all__ = ["BOUND", "Label", "Place", "Seen", "Source"]
@@ -26,6 +30,12 @@ _SCANNED: Final = 2 << 20
 _BLOCK: Final = 4
 _RUN: Final = 8
 _VERIFIED: Final = 64
+_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9./+=_-]{2,127}")
+_GROUPS: Final = re.compile(r"[0-9]{2,6}(?: [0-9]{2,6}){1,7}")
+_DIGITS: Final = 3
+_LABELLED: Final = 65_536
+_BESIDE: Final = 60
+_WORDS_BESIDE: Final = 4
 
 Label = Literal["named", "enum", "chained", "linked", "wild", "effect", "trusted", "own"]
 """How a look-up was keyed: by the user's words, by nothing, by a field of such a look-up, by a text of one,
@@ -34,7 +44,8 @@ by anything else; or what was seen is the result of an action, or trusted."""
 
 @dataclass(slots=True)
 class Source:
-    """One result: who returned it, how the call was keyed, its records."""
+    """One result: who returned it, how the call was keyed (`keys` are its texts; None where nobody knows),
+    its records."""
 
     number: int
     tool: str
@@ -45,6 +56,7 @@ class Source:
     structured: bool
     inert: bool
     records: int
+    keys: tuple[str, ...] | None = None
     fields: dict[int, list[Place]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     instructed: bool = False
@@ -66,6 +78,7 @@ class Place:
     record: int
     name: str
     text: str
+    raw: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ class Seen:
         self._by_word: dict[str, list[int]] = {}
         self._blocks: dict[int, int] = {}
         self._runs: list[tuple[Source, str]] = []
+        self._labelled: dict[str, tuple[str, Source]] = {}
 
     def add(self, source: Source, parsed: Parsed) -> None:
         """Take up a result."""
@@ -104,7 +118,7 @@ class Seen:
             if not text:
                 continue
             if not item.long:
-                place = Place(source, item.record, item.name, text)
+                place = Place(source, item.record, item.name, text, item.text)
                 source.fields.setdefault(item.record, []).append(place)
                 for form in {text, _form(item.text)}:
                     same = self._whole.setdefault(form, [])
@@ -113,6 +127,8 @@ class Seen:
             else:
                 source.texts.append(item.text)
             self._take_text(source, item.record, text, long=item.long)
+            for token, label in labelled(item.name, item.text):
+                self._labelled.setdefault(token, (label, source))
 
     def _take_text(self, source: Source, record: int, text: str, *, long: bool) -> None:
         number = len(self._texts)
@@ -153,6 +169,16 @@ class Seen:
             if at >= 0:
                 yield Found(source, held, at, record)
 
+    def secrets(self, text: str) -> Iterator[tuple[str, str, Source]]:
+        """The values in a text that stood under or beside a secret's label: the value, its label, where."""
+        if not self._labelled:
+            return
+        for token, value in codes(text):
+            for form in (token, token[::-1]):
+                known = self._labelled.get(form)
+                if known is not None:
+                    yield value, *known
+
     def copied(self, text: str) -> Iterator[tuple[Source, str]]:
         """Runs of eight words that a text has in common with long texts that were seen; bounded."""
         words = tokens(compat(text))
@@ -175,6 +201,38 @@ class Seen:
                 at += 1
             if verified >= _VERIFIED:
                 return
+
+
+def codes(text: str) -> Iterator[tuple[str, str]]:
+    """The runs of a text that may be a code, as bare letters and digits, and as they stand."""
+    for match in _CODE.finditer(text):
+        value = match.group()
+        if sum(char.isdigit() for char in value) >= _DIGITS:
+            yield "".join([char for char in value.casefold() if char.isalnum()]), value
+    for match in _GROUPS.finditer(text):
+        yield "".join([char for char in match.group() if char.isdigit()]), match.group()
+
+
+def labelled(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """The codes of a field whose name is a secret's label, or beside such a label in its text."""
+    labels = _labels()
+    of_field = set(name_words(name)) & labels
+    if of_field:
+        label = min(of_field)
+        yield from ((token, label) for token, _ in codes(text[:_LABELLED]))
+    words = tokens(text[:_LABELLED].casefold())
+    if labels.isdisjoint(words):
+        return
+    for token, value in codes(text[:_LABELLED]):
+        at = text.find(value)
+        near = set(tokens(text[max(0, at - _BESIDE) : at].casefold())[-_WORDS_BESIDE:]) & labels
+        if near:
+            yield token, min(near)
+
+
+@lru_cache(maxsize=1)
+def _labels() -> frozenset[str]:
+    return frozenset[str]().union(*[one.secrets for one in lexicons().values()])
 
 
 def _form(value: str) -> str:

@@ -6,6 +6,7 @@ leaves letters as they are, so that a look-alike of another script or width is a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -15,6 +16,7 @@ _STRIP_LEFT: Final = "\"'`“”‘’«»([{<#@*_ \t\n"
 _STRIP_RIGHT: Final = "\"'`“”‘’«»)]}>/.!?,;:*_ \t\n"
 _HIDDEN: Final = frozenset({"Cf", "Cc", "Co", "Cs", "Cn"})
 _LONGEST_NUMBER: Final = 32
+_RUNS: Final = re.compile(r"[^\W_]+")
 
 
 def fold(text: str) -> str:
@@ -42,9 +44,7 @@ def hidden(text: str) -> bool:
 
 def tokens(folded: str) -> list[str]:
     """The runs of letters and digits."""
-    if folded.isalnum():
-        return [folded]
-    return "".join([char if char.isalnum() else " " for char in folded]).split()
+    return _RUNS.findall(folded)
 
 
 def bounded_in(value: str, text: str) -> int:
@@ -70,9 +70,9 @@ def number(text: str) -> float | None:
     text = text.strip().strip("$€£¥%").strip().removesuffix("k")
     if not text or len(text) > _LONGEST_NUMBER or not any(char.isdigit() for char in text):
         return None
-    if not all(char in "0123456789.,'+- " for char in text):
+    if not all(char in "0123456789.,'+- ()" for char in text):
         return None
-    text = text.replace("'", "").replace(" ", "")
+    text = text.replace("'", "").replace(" ", "").replace("(", "").replace(")", "")
     comma, dot = text.rfind(","), text.rfind(".")
     if comma > dot >= 0 or (dot < 0 and comma >= 0 and len(text) - comma != 4):
         text = text.replace(".", "").replace(",", ".")

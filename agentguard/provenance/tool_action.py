@@ -19,6 +19,7 @@ DANGER: Final[tuple[Action, ...]] = (
 _GRAVE: Final = frozenset({"execute", "delete", "pay", "send"})
 """What a description may add to a name that only reads."""
 _LOOKED_AT: Final = 14
+_ARTICLES: Final = frozenset({"a", "an", "the"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def told_by(name: str, description: str, words: ToolWords) -> Told:
     described = _of_text(text_words(_said(description)), words)
     if named is None:
         return described if described is not None else UNKNOWN
+    if described is not None and described.action == "read" and named.why.startswith("`open`"):
+        return described  # to open is to look at, or to begin: what comes back tells which
     if described is not None and named.action == "read" and described.action in _GRAVE:
         return Told(described.action, f"{described.why}, although {named.why}")
     return named
@@ -104,6 +107,8 @@ def _said(description: str) -> str:
 def _of_text(tokens: tuple[str, ...], words: ToolWords) -> Told | None:
     """The first verb of a description, past words such as `this tool allows you to`."""
     classes = words.classes
+    if tokens[:1] and tokens[0] in _ARTICLES:
+        return None  # it names a thing: what looks like a verb in it is a noun
     for token in tokens[:_LOOKED_AT]:
         if token in words.reads_in_texts:
             return Told("read", f"`{token}` in the description")

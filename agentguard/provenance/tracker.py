@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from agentguard.provenance.arguments import Value, values_of
 from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
-from agentguard.provenance.judged import Judged, judge
+from agentguard.provenance.judged import Judged, accounted, judge
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
-from agentguard.provenance.lexicon import lexicons
-from agentguard.provenance.origins import Spoken, origin_of
+from agentguard.provenance.literals import EXTERNAL, shape_of
+from agentguard.provenance.origins import Reading, Spoken, origin_of
+from agentguard.provenance.plans import Plan, Plans
 from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
 from agentguard.provenance.seen import BOUND, Label, Seen, Source
 from agentguard.provenance.text import fold, number
-from agentguard.provenance.literals import shape_of
-from agentguard.provenance.wording import acts, reads_as_instruction
+from agentguard.provenance.wording import acts
 
 __all__ = ["Tracker"]
 
-_DOCUMENT: Final = frozenset({"file", "document", "doc", "page", "webpage", "website", "note", "wiki",
-                              "url", "http", "browse", "readme"})
+_DOCUMENTS: Final = frozenset(
+    "file document doc page webpage website note wiki url http browse readme".split()
+)
 _INERT_WORDS: Final = 5
 _INERT_LENGTH: Final = 60
 _RESULTS: Final = 10_000
-_CONTENT: Final = frozenset({"content", "query", "other"})
-_LEAVING: Final = frozenset({"send", "grant", "pay", "create", "update", "execute", "fetch"})
+_CONTENT: Final = frozenset({"content", "query", "other", "destination"})
+_APPENDING: Final = frozenset({"append", "add", "insert", "write"})
+_ADDING: Final = frozenset({"create", "send"})
+_SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
+_SHOWN: Final = 16
 
 
 class Tracker:
@@ -36,10 +40,11 @@ class Tracker:
     def __init__(self, *, bound: int = BOUND) -> None:
         self.seen = Seen(bound)
         self.spoken = Spoken()
-        self._prompt: list[str] = []
+        self._labels: list[Label] = []
+        self._said: list[str] = []
         self._request: Request | None = None
         self._filled: dict[str, set[str]] = {}
-        self._calls: list[tuple[str, str]] = []
+        self._plans = Plans()
         self._lock = threading.Lock()
 
     # -- told
@@ -48,8 +53,8 @@ class Tracker:
         """The user's words."""
         if isinstance(text, str) and text.strip():
             with self._lock:
-                if sum(map(len, self._prompt)) <= LONGEST:
-                    self._prompt.append(text)
+                if sum(map(len, self._said)) <= LONGEST:
+                    self._said.append(text)
                 self._request = None
 
     def returned(
@@ -79,63 +84,41 @@ class Tracker:
         trusted: bool,
     ) -> None:
         kind = Kind(tool, facts)
-        effect = kind.action not in ASKING
         fetched = kind.action == "fetch"
-        document = fetched or bool(_DOCUMENT & set(kind.words))
+        document = fetched or bool(_DOCUMENTS & set(kind.words))
         parsed = parse_result(content, document=document, fetched=fetched)
-        label: Label
-        if trusted:
-            label = "trusted"
-        elif effect:
-            label = "effect"
-        elif args is None:
-            label = "wild"
-        else:
-            label = self._label(args, kind)
+        short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
+        keys = None if args is None else _keys(args)
         source = Source(
             number=len(self.seen.sources),
             tool=tool,
             call_id=call_id,
-            label=label,
+            label="wild",
             action=kind.action,
             topics=kind.topics,
             structured=parsed.structured,
-            inert=trusted or (not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)),
+            inert=trusted or short,
             records=parsed.records,
+            keys=keys,
         )
+        effect = kind.action not in ASKING
+        if trusted:
+            source.label = "trusted"
+        elif effect:
+            source.label = "effect"
+        else:
+            source.label = label_of(source, self._reading())
         if effect and args is not None:
-            for value in values_of(kind.action, facts.get("roles") or {}, args):
-                if not self.request.holds(value.text):
-                    self.spoken.add(value.text, source.number)
+            self._spoke(kind, facts, args, source.number)
         self.seen.add(source, parsed)
-        if effect and args is not None:
-            self._remember(kind, facts, args)
+        self._labels.append(source.label)
 
-    def _remember(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> None:
+    def _spoke(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], at: int) -> None:
         for value in values_of(kind.action, facts.get("roles") or {}, args):
-            if value.key and not self.request.holds(value.text):
-                self._filled.setdefault(value.role, set()).add(fold(value.text))
-
-    def _label(self, args: Mapping[str, Any], kind: Kind) -> Label:
-        texts = [
-            value.text
-            for value in values_of("update", {name: "object" for name in args}, args)
-            if number(value.text) is None and shape_of(value.text) != "date"
-        ]
-        if not texts:
-            return "enum"
-        worst: Label = "named"
-        for text in texts:
-            if self.request.holds(text) or (kind.action != "fetch" and self.request.names_words(text)):
-                continue
-            name = origin_of(text, self.request, self.seen, self.spoken).name
-            if name in ("own", "designated", "structured", "trusted"):
-                worst = "chained" if worst == "named" else worst
-            elif name == "named_text":
-                worst = "linked"
-            else:
-                return "wild"
-        return worst
+            if not self.request.holds(value.text):
+                self.spoken.add(value.text, at)
+                if value.key:
+                    self._filled.setdefault(value.role, set()).add(fold(value.text))
 
     # -- asked
 
@@ -143,92 +126,197 @@ class Tracker:
     def request(self) -> Request:
         """The user's words so far."""
         if self._request is None:
-            self._request = read_request("\n".join(self._prompt)) if self._prompt else Request()
+            self._request = read_request("\n".join(self._said)) if self._said else Request()
         return self._request
+
+    def _reading(self) -> Reading:
+        return Reading(self.request, self.seen, self.spoken, self._labels)
 
     def facts(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any]:
         """What conditions see of a call: under `asked` the request, the values and what leaves; under
         `provenance` each argument."""
         with self._lock:
-            return self._facts(tool, facts, args)
+            kind = Kind(tool, facts)
+            judged = self._judged(kind, facts, args, self._reading())
+            accounted(judged, kind, self.request)
+            return {
+                "asked": self._asked(kind, facts, args, judged),
+                "provenance": _provenance(judged, args),
+            }
 
-    def _facts(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> dict[str, Any]:
-        request, seen = self.request, self.seen
-        kind = Kind(tool, facts)
-        roles = facts.get("roles") or {}
-        appends = kind.verb in ("append", "add", "insert", "write")
-        values = values_of(kind.action, roles, args, appends=appends)
-        judged = [self._judge(value, kind) for value in values]
+    def plan(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
+        """The plan that a person may approve with this call: what the user handed over, if it covers it."""
+        with self._lock:
+            kind = Kind(tool, facts)
+            found = self._choose(kind, facts, args)
+            if found is not None:
+                self._plans.offered[found.id] = found
+            return found
+
+    def _choose(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
+        """What the user named comes first, also where the call only belongs to it; then what it led to."""
+        plans = self._plans.of(self._reading())
+        covering = [plan for plan, covers in self._covering(kind, facts, args, plans) if covers]
+        named = [plan for plan in plans if self._labels[plan.number] in ("named", "enum")]
+        values = values_of(kind.action, facts.get("roles") or {}, args)
+        keys = [value.text for value in values if value.key and not self.request.holds(value.text)]
+        beside = [plan for plan in named if any(self._under(plan).request.holds(text) for text in keys)]
+        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering]), None)
+
+    def _under(self, plan: Plan) -> Reading:
+        return self._plans.reading(plan, self._reading(), self._said)
+
+    def wants(self, plan: Plan, tool: str, facts: Mapping[str, Any]) -> bool:
+        """Whether the plan asks for calls of a tool."""
+        with self._lock:
+            reading = self._under(plan)
+            kind = Kind(tool, facts)
+            return kind.action not in ASKING and plan.permits(kind.action) and kind_of(kind, reading) > 0
+
+    def _asked(
+        self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], judged: list[Judged]
+    ) -> dict[str, Any]:
+        reading, request, seen = self._reading(), self.request, self.seen
         keys = [one for one in judged if one.value.key]
-        others = [one for one in seen.sources if one.label not in ("effect", "trusted") and one.records]
-        effects = [source for source in seen.sources if source.label == "effect" and not source.inert]
-        leaving = self._leaving(kind, judged, args, roles)
-        asked = {
-            "grade": kind_of(kind, request, seen),
-            "verb": asked_for(kind, request),
+        read = [one for one in seen.sources if one.records and one.label not in ("effect", "trusted")]
+        echoed = [one for one in seen.sources if one.label == "effect" and _tells(one)]
+        quotes, leaving = self._leaving(kind, judged, facts, args, reading)
+        grade, verb, stakes = kind_of(kind, reading), asked_for(kind, request), stakes_of(kind.action)
+        own = bool(kind.verb) and kind.verb in request.verbs
+        given = bool(keys) and all(one.origin.name == "user" for one in keys)
+        begun = bool(read or echoed) or seen.full
+        return {
+            "acts": kind.action != "read" and begun,
+            "certain": not request.unknown and not request.delegated,
+            "telling": seen.full or not all(source.inert for source in [*read, *echoed]),
+            "mild": grade == 1 and given and stakes != "high" and (own or kind.action in _ADDING),
+            "grade": grade,
+            "verb": verb,
             "action": kind.action,
-            "stakes": stakes_of(kind.action),
+            "stakes": stakes,
             "unknown": request.unknown,
             "delegated": request.delegated,
             "pointing": request.pointing,
             "plural": request.plural,
             "open": request.open,
-            "seen": bool(others or effects) or seen.full,
-            "inert": not seen.full and all(source.inert for source in [*others, *effects]),
+            "seen": begun,
             "complete": not seen.full,
-            "keys_from_user": bool(keys) and all(one.origin.name == "user" for one in keys),
             "values": [one.to_facts() for one in judged],
-            "quotes": leaving[0],
+            "quotes": quotes,
             "disclosed": [
-                {"what": one.what, "label": one.label, "source": one.source.tool} for one in leaving[1]
+                {"what": one.what, "label": one.label, "source": one.source.tool} for one in leaving
+            ],
+            "plans": [
+                {"id": plan.id, "covers": covers}
+                for plan, covers in self._covering(kind, facts, args, self._plans.offered.values())
             ],
         }
-        provenance: dict[str, Any] = {}
-        for one in judged:
-            if not one.value.link:
-                provenance[one.value.path] = one.to_provenance()
-        for name in args:
-            path = f"args.{name}"
-            if path not in provenance:
-                inside = [one for one in judged if one.value.path.startswith((path + ".", path + "["))]
-                provenance[path] = _joined(inside)
-        return {"asked": asked, "provenance": provenance}
 
-    def _judge(self, value: Value, kind: Kind) -> Judged:
-        origin = origin_of(value.text, self.request, self.seen, self.spoken)
-        return judge(value, origin, self.request, self.seen, kind, self._filled)
+    def _judged(
+        self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], reading: Reading
+    ) -> list[Judged]:
+        appends = kind.verb in _APPENDING
+        values = values_of(kind.action, facts.get("roles") or {}, args, appends=appends)
+        return [self._judge(value, reading) for value in values]
+
+    def _judge(self, value: Value, reading: Reading) -> Judged:
+        return judge(value, origin_of(value.text, reading), reading, self._filled)
+
+    def _covering(
+        self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], plans: Iterable[Plan]
+    ) -> Iterator[tuple[Plan, bool]]:
+        if kind.action in ASKING:
+            return
+        for plan in plans:
+            reading = self._under(plan)
+            judged = self._judged(kind, facts, args, reading)
+            leaving = self._leaving(kind, judged, facts, args, reading)[1]
+            yield plan, plan.covers(kind, judged, reading, facts, self.request) and not leaving
 
     def _leaving(
-        self, kind: Kind, judged: Iterable[Judged], args: Mapping[str, Any], roles: Mapping[str, str]
+        self,
+        kind: Kind,
+        judged: Iterable[Judged],
+        facts: Mapping[str, Any],
+        args: Mapping[str, Any],
+        reading: Reading,
     ) -> tuple[str, list[Disclosed]]:
         addressed = any(one.value.role in ("recipient", "destination") for one in judged)
         if kind.action in ASKING and not addressed:
             return "none", []
-        texts = [
-            value.text
-            for value in values_of("read", roles, args)
-            if value.role in _CONTENT or (value.role == "destination")
-        ]
-        quotes = passes_on(texts, self.request, self.seen)
-        if kind.action not in ("send", "grant", "pay", "fetch") and not addressed:
+        values = values_of("read", facts.get("roles") or {}, args)
+        texts = [value.text for value in values if value.role in _CONTENT]
+        quotes = passes_on(texts, reading)
+        if kind.action not in _SENDING and not addressed:
             return quotes, []
-        found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, self.request, self.seen, kind.topics)}
-        return quotes, list(found.values())[:16]
+        found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, reading)}
+        return quotes, list(found.values())[:_SHOWN]
+
+
+def _keys(args: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a look-up was keyed by: its texts, without numbers and dates."""
+    values = values_of("update", dict.fromkeys(args, "object"), args)
+    return tuple([one.text for one in values if number(one.text) is None and shape_of(one.text) != "date"])
+
+
+def label_of(source: Source, reading: Reading) -> Label:
+    """How a look-up was keyed, under a request."""
+    if source.label in ("trusted", "effect"):
+        return source.label
+    if source.keys is None:
+        return "wild"
+    if not source.keys:
+        return "enum"
+    worst: Label = "named"
+    for text in source.keys:
+        request = reading.request
+        if request.holds(text) or (source.action != "fetch" and request.names_words(text)):
+            continue
+        match origin_of(text, reading).name:
+            case "own" | "designated" | "structured" | "trusted":
+                worst = "chained" if worst == "named" else worst
+            case "named_text":
+                worst = "linked"
+            case _:
+                return "wild"
+    return worst
 
 
 def _inert(text: str) -> bool:
+    """Whether a field has no room for an instruction."""
     words = text.split()
-    return len(words) <= _INERT_WORDS and len(text) <= _INERT_LENGTH and (len(words) < 2 or not acts(fold(text)))
+    short = len(words) <= _INERT_WORDS and len(text) <= _INERT_LENGTH
+    return short and (len(words) < 2 or not acts(fold(text)))
+
+
+def _tells(source: Source) -> bool:
+    """Whether the result of an action says more than that it was done."""
+    if not source.inert or source.records > 1:
+        return True
+    return any(shape_of(place.text) in EXTERNAL for places in source.fields.values() for place in places)
+
+
+def _provenance(judged: list[Judged], args: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in judged:
+        if not one.value.link:
+            found[one.value.path] = one.to_provenance()
+    for name in args:
+        path = f"args.{name}"
+        if path not in found:
+            found[path] = _joined([one for one in judged if one.value.path.startswith((f"{path}.", f"{path}["))])
+    return found
 
 
 def _joined(parts: list[Judged]) -> dict[str, Any]:
+    """Of several values in one argument: as the worst of them."""
     if not parts:
         return {"from_user": False, "from_results": [], "origin": "constant", "trusted": True}
-    facts = [one.to_provenance() for one in parts]
     worst = max(parts, key=lambda one: one.rank).to_provenance()
+    facts = [one.to_provenance() for one in parts]
     return {
+        **worst,
         "from_user": all(one["from_user"] for one in facts),
         "from_results": sorted({name for one in facts for name in one["from_results"]}),
-        "origin": worst["origin"],
         "trusted": all(one["trusted"] for one in facts),
     }

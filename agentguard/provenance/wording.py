@@ -9,7 +9,7 @@ from typing import Final
 from agentguard.provenance.lexicon import Lexicon, lexicons
 from agentguard.provenance.text import bounded_in, tokens
 
-__all__ = ["acts", "instructs"]
+__all__ = ["acts", "instructs", "meddles"]
 
 _BEFORE: Final = 300
 _AFTER: Final = 200
@@ -23,6 +23,13 @@ def instructs(text: str, at: int, length: int) -> bool:
 @lru_cache(maxsize=512)
 def reads_as_instruction(near: str) -> bool:
     return any(_in(near, one) for one in lexicons().values())
+
+
+def meddles(text: str) -> bool:
+    """Whether a text, folded, speaks to an agent about its task, as no list or letter between people does."""
+    return any(
+        bounded_in(phrase, text) >= 0 for one in lexicons().values() for phrase in one.instructing.meta
+    )
 
 
 def _in(near: str, language: Lexicon) -> bool:

@@ -7,13 +7,19 @@ reviewer is excluded, a quorum above 100), the question is withdrawn, so that no
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final, Literal
 
 from agentguard.errors import AgentGuardError, StoreError, VoteRefused
+from agentguard.governance import grants
+from agentguard.governance.desk import Desk
+from agentguard.governance.vouching import Word, content_digest, signed_word
 from agentguard.stepup.channels import Question
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL, fold
 from agentguard.stepup.model import Approval, State, Verdict
+from agentguard.stepup.signing import generate_key, sign
 from agentguard_evals.case import Origin
 
 __all__ = ["APPROVERS", "Approver", "ApproverName", "Everybody"]
@@ -25,6 +31,12 @@ approves whatever is asked."""
 
 _GROUP: Final = "group:"
 _PEOPLE: Final = 100
+_LONGEST_S: Final = 10.0
+
+
+@cache
+def _keys() -> Any:
+    return generate_key()
 
 
 class Everybody:
@@ -42,8 +54,8 @@ class Everybody:
         return found
 
     def keys(self, subject: str) -> tuple[Mapping[str, Any], ...]:
-        """Nobody has a key: the harness logs in."""
-        return ()
+        """Everybody signs with the harness's key, where a login is not enough."""
+        return (_keys().public,)
 
     def subject(self, alias: str) -> str:
         """Everybody has one name."""
@@ -63,6 +75,9 @@ class Approver:
         self._directory = directory
         self._origin = origin
         self.withdraw: Callable[[str, str], Approval] | None = None
+        self.desk: Desk | None = None
+        self._idle = threading.Event()
+        self._idle.set()
 
     def verdict(self, call_id: str) -> Verdict:
         """What it answers about a call."""
@@ -74,18 +89,27 @@ class Approver:
             case "oracle":
                 return "approve" if self._origin(call_id) == "user" else "deny"
 
+    def wait(self) -> None:
+        """Until it has done everything about its last question: what it gives beside a vote comes later."""
+        self._idle.wait(_LONGEST_S)
+
     def notify(self, question: Question) -> None:
         """Vote until the question is settled; withdraw it where no vote can settle it."""
         self.asked.add(question.approval.call_id)
+        self._idle.clear()
         try:
             settled = self._vote(question, self.verdict(question.approval.call_id))
         except AgentGuardError:
             settled = False
+        finally:
+            self._idle.set()
         if not settled and self.withdraw is not None:
             self.withdraw(question.approval.id, "nobody in the evaluation could vote on it")
 
     def _vote(self, question: Question, verdict: Verdict) -> bool:
         approval = question.approval
+        if verdict == "approve" and "plan" in approval.shown:
+            return self._approve_plan(question)
         reason = f"the evaluation's approver is `{self.name}`"
         used: set[str] = set()
         while approval.state is State.REQUESTED:
@@ -97,6 +121,31 @@ class Approver:
                 approval = question.answer(verdict, subject=subject, assurance="login", reason=reason)
             except VoteRefused:
                 continue
+        return True
+
+    def _approve_plan(self, question: Question) -> bool:
+        """Approve the call and, with it, the plan that the question shows: a signed vote and a signed grant."""
+        approval = question.approval
+        subject = next(iter(self._voters(approval)), None)
+        if subject is None or self.desk is None:
+            return False
+        key, at = _keys().private, approval.opened_at
+        reason = f"the evaluation's approver is `{self.name}`"
+        signature = sign(key, approval=approval, verdict="approve", subject=subject, reason=reason, at=at)
+        found = question.answer(
+            "approve", subject=subject, assurance="signed", reason=reason, signature=signature
+        )
+        content = grants.plan_content(found)
+        word = Word(
+            act="grant",
+            subject=subject,
+            digest=content_digest(content),
+            at=self.desk.store.now(),
+            reason=reason,
+            assurance="signed",
+        )
+        signed = signed_word(key, tenant=found.tenant, kind=grants.KIND, id=content["id"], word=word)
+        self.desk.grant(found.id, content, signed)
         return True
 
     def _vote_locally(self, question: Question, verdict: Verdict, reason: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from agentguard import AgentIdentity, Guard, ToolCallDenied, ToolFailed
 from agentguard.canonical import freeze
 from agentguard.decision import Decision, Effect
+from agentguard.governance.desk import Desk
 from agentguard.ids import uuid7
 from agentguard.ledger.decided import decided
 from agentguard.policy import Snapshot
@@ -114,6 +115,7 @@ class Stage:
             environment=setup.environment,
         )
         self._approver.withdraw = self.guard.withdraw
+        self._approver.desk = Desk(store=self.guard.store, directory=directory, tenant=self.guard.tenant)
         try:
             for tool in tools:
                 self._register(tool)
@@ -174,6 +176,7 @@ class Stage:
         except (ToolError, ToolFailed) as error:
             answer = Answer(True, error=str(error))
         overhead = time.perf_counter_ns() - begin - spent
+        self._approver.wait()
         if answer.ran and answer.error is not None:
             self._observe_error(tool, answer.error, call_id)
         self._made.append(

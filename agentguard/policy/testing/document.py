@@ -90,6 +90,7 @@ class SuppliedDocument(_Model):
     provenance: dict[str, Any] | None = None
     secret: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
+    asked: dict[str, Any] | None = None
     rates: dict[str, Any] | None = None
     baseline: dict[str, Any] | None = None
     engines: dict[str, Any] | None = None

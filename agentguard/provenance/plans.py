@@ -1,0 +1,149 @@
+"""A plan: a text that the user handed over, which a person may approve as a whole.
+
+What it covers is what it would allow if its words were the user's: the kinds of calls that it asks for, with
+values that it holds or that look-ups by its words returned. It never covers payments, deletions and
+credentials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agentguard.provenance.judged import Judged
+from agentguard.provenance.kinds import Kind, kind_of, stakes_of
+from agentguard.provenance.origins import Reading
+from agentguard.provenance.request import Request, read_request
+from agentguard.provenance.seen import Label, Source
+from agentguard.provenance.text import fold, tokens
+from agentguard.provenance.wording import meddles
+
+__all__ = ["LONGEST", "Plan", "Plans"]
+
+LONGEST: Final = 20_000
+"""Characters of a text that can be a plan: what a person can still be shown."""
+
+_NEVER: Final = frozenset({"pay", "delete", "credential"})
+_HANDED: Final[frozenset[Label]] = frozenset({"named", "chained"})
+_MOST: Final = 6
+_RIGHTS: Final = frozenset(
+    "share grant allow authorize authorise permit access permission permissions collaborator collaborators hook hooks "
+    "webhook webhooks forwarding filter rule".split()
+)
+_SHARE: Final = 0.6
+_EXACT: Final = frozenset({"user", "own", "trusted", "designated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`id` is a digest of the text, `number` that of the result it stands in."""
+
+    id: str
+    number: int
+    tool: str
+    text: str
+    items: int
+
+    def permits(self, action: str) -> bool:
+        """Whether calls of such an action may be covered at all."""
+        return action not in _NEVER
+
+    def covers(
+        self, kind: Kind, judged: Sequence[Judged], reading: Reading, facts: Mapping[str, Any], user: Request
+    ) -> bool:
+        """Whether a call does what the plan says, with the plan's own values. `reading` is under the plan."""
+        gives = bool(_RIGHTS & set(kind.words)) or "permission" in (facts.get("roles") or {}).values()
+        if not self.permits(kind.action) or facts.get("destructive") is True or gives:
+            return False
+        if not all(_fine(one) for one in judged if one.value.key or one.value.link):
+            return False
+        grade = kind_of(kind, reading)
+        keys = [one for one in judged if one.value.key]
+        if not keys:
+            spelt = _spelt(judged, reading.request)
+            return kind.action != "update" and (grade == 2 or (grade == 1 and spelt))
+        own = any(not user.holds(one.value.text) for one in keys)
+        if grade == 2:
+            return own or kind.action != "update"
+        mild = stakes_of(kind.action) != "high" and kind.action != "grant"
+        return own and mild and (grade == 1 or user.delegated)
+
+
+def _spelt(judged: Iterable[Judged], request: Request) -> bool:
+    """Whether what is written is mostly the plan's own words."""
+    words = [
+        word
+        for one in judged
+        if one.value.role in ("content", "other") and not one.value.link
+        for word in tokens(fold(one.value.text))
+        if len(word) > 3
+    ]
+    return bool(words) and sum(word in request.words for word in words) >= _SHARE * len(words)
+
+
+def _fine(one: Judged) -> bool:
+    if one.value.link:
+        return one.origin.name in _EXACT or one.origin.name == "named_text"
+    if one.origin.name in _EXACT:
+        return True
+    # A record's own number, in a look-up that the plan asks for.
+    return one.origin.name == "structured" and not one.facts["external"] and one.value.role in ("object", "path")
+
+
+class Plans:
+    """The plans of one session, and what was seen as read under each."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, Plan] = {}
+        self._plans: dict[int, Plan] = {}
+        self._readings: dict[tuple[str, int, int], Reading] = {}
+
+    def of(self, reading: Reading) -> list[Plan]:
+        """The texts that the user's words point to, in the order in which they were read."""
+        request, found = reading.request, []
+        pointed = request.delegated or request.pointing or request.unknown
+        handed = _HANDED if pointed else frozenset({"named"})
+        for source in reading.seen.sources:
+            label = reading.label(source)
+            todo = label == "enum" and "task" in source.topics and pointed
+            if (label in handed or todo) and len(found) < _MOST:
+                plan = self._plan(source)
+                if plan is not None:
+                    found.append(plan)
+        return found
+
+    def _plan(self, source: Source) -> Plan | None:
+        if source.number not in self._plans:
+            text = _text(source)
+            name = "plan-" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
+            lines = max(len(source.fields), sum(text.count(mark) for mark in (". ", "\n", ";")) + 1)
+            self._plans[source.number] = Plan(name, source.number, source.tool, text, lines)
+        plan = self._plans[source.number]
+        return plan if 0 < len(plan.text) <= LONGEST and not meddles(fold(plan.text)) else None
+
+    def reading(self, plan: Plan, under: Reading, said: Sequence[str]) -> Reading:
+        """What was seen, read as if the plan's words were the user's."""
+        key = (plan.id, len(under.seen.sources), len(said))
+        found = self._readings.get(key)
+        if found is None:
+            request = read_request("\n".join([*said, plan.text]))
+            found = Reading(request, under.seen, under.spoken, _relabelled(Reading(request, under.seen, under.spoken, under.labels)))
+            self._readings = {one: kept for one, kept in self._readings.items() if one[1:] == key[1:]}
+            self._readings[key] = found
+        return found
+
+
+def _relabelled(reading: Reading) -> list[Label]:
+    from agentguard.provenance.tracker import label_of
+
+    labels: list[Label] = list(reading.labels)
+    for source in reading.seen.sources:
+        labels[source.number] = label_of(source, Reading(reading.request, reading.seen, reading.spoken, labels))
+    return labels
+
+
+def _text(source: Source) -> str:
+    fields = [f"{place.name}: {place.raw}" for places in source.fields.values() for place in places]
+    return "\n".join([*fields, *source.texts])
