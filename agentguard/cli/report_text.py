@@ -35,7 +35,8 @@ def screen(report: Report) -> None:
             ("flags", f"{flags.open:,} open, {flags.overdue:,} overdue, {flags.breaches:,} breaches",
              "red" if flags.breaches else ""),
             ("exceptions", f"{exceptions.active:,} in force, {exceptions.requested:,} asked for"
-             + "".join(f", {count} {age}" for age, count in exceptions.ages.items() if count), ""),
+             + "".join(f", {count} {age}" for age, count in exceptions.ages.items() if count)
+             + (f"; {len(exceptions.ended)} expired" if exceptions.ended else ""), ""),
             ("agents", f"{agents.known:,} known, {len(agents.suspended):,} suspended, "
              f"{agents.offboarded:,} offboarded", ""),
             ("ledger", ledger_text(report.ledger), "bold red" if report.ledger.problems else ""),
@@ -45,6 +46,7 @@ def screen(report: Report) -> None:
     _questions(report)
     _reviewers(report)
     _rules(report)
+    _ended(report)
     _controls(report)
     _changes(report)
     _findings(report)
@@ -138,6 +140,17 @@ def _rules(report: Report) -> None:
         names = ", ".join(one.rule for one in unused[:_ROWS])
         more = f" and {len(unused) - _ROWS} more" if len(unused) > _ROWS else ""
         say(visible(f"{len(unused)} of {len(report.rules)} never fired: {names}{more}"), "yellow")
+
+
+def _ended(report: Report) -> None:
+    ended = report.exceptions.ended
+    rows = [
+        [one.id, one.agent, ", ".join(one.rules), f"{one.expired:%m-%d %H:%M}", f"{one.uses:,}",
+         f"{one.matching:,}" + (f" (+{one.unclear:,} unclear)" if one.unclear else "")]
+        for one in ended[:_ROWS]
+    ]  # fmt: skip
+    head = ("exception", "agent", "waived", "expired", "uses", "calls since that need it")
+    _table("Exceptions that expired", head, rows, len(ended))
 
 
 def _controls(report: Report) -> None:

@@ -234,6 +234,34 @@ def test_exceptions_by_age_expiry_use_and_repetition(shelf: Store, clock: FakeCl
         assert found(one, kind), kind
 
 
+def test_an_exception_that_expired_is_shown_with_the_calls_that_need_it(
+    shelf: Store, clock: FakeClock
+) -> None:
+    """Swept or not; one that was revoked is none, and one that expired before the period neither."""
+    office = Office(store=shelf)
+    yard = Yard(store=shelf, clock=clock, rules=[ALLOW, rule("no", "deny", "args.amount > 100")])
+    over = office.granted(expires=(clock.at + 3 * DAY).isoformat(), tools=["pay"])
+    office.say("revoke", office.granted(expires=(clock.at + 3 * DAY).isoformat()))
+    clock.at += 4 * DAY
+    yard.work({"amount": 5}, {"amount": 500}, {"tool": "read", "amount": 500})
+    one = report(shelf)
+    (ended,) = one.exceptions.ended
+    assert (ended.id, ended.agent, ended.uses, ended.matching, ended.unclear) == (over.id, "billing", 0, 1, 0)
+    assert "1 calls of billing" in found(one, "exception still needed")[over.id]
+    assert report(shelf, begin=clock.at - HOUR).exceptions.ended == ()
+
+
+def test_an_exception_that_sleeps_until_it_is_confirmed_is_a_finding(shelf: Store, clock: FakeClock) -> None:
+    """It waives nothing meanwhile."""
+    office = Office(store=shelf)
+    asleep = office.granted(expires=(clock.at + 20 * DAY).isoformat(), revalidate_every="2d")
+    assert report(shelf).exceptions.unvalidated == ()
+    clock.at += 2 * DAY
+    one = report(shelf)
+    assert one.exceptions.unvalidated == (asleep.id,)
+    assert list(found(one, "exception unvalidated")) == [asleep.id]
+
+
 def test_agents_without_an_owner_and_suspended_ones_are_findings(shelf: Store, clock: FakeClock) -> None:
     """As the inventory says."""
     office = Office(store=shelf)

@@ -105,6 +105,12 @@ def _exceptions(report: Report, limits: Limits) -> Iterator[ReportFinding]:
     for line in [lines[id] for id in found.unused if id in lines][:_MOST]:
         message = f"never used in {line.age_days} days; revoke it if nobody needs it"
         yield ReportFinding(kind="exception unused", about=line.id, message=message)
+    for id in found.unvalidated[:_MOST]:
+        message = "waives nothing until somebody confirms it: `agentguard exceptions revalidate`"
+        yield ReportFinding(kind="exception unvalidated", about=id, message=message)
+    for over in [one for one in found.ended if one.matching][:_MOST]:
+        message = f"expired, and {over.matching:,} calls of {over.agent} since would have needed it"
+        yield ReportFinding(kind="exception still needed", about=over.id, message=message)
     for again in found.recurring[:_MOST]:
         message = f"{again.times} times for {again.agent} and {', '.join(again.rules[:3])}: change the rule"
         yield ReportFinding(kind="exception recurring", about=again.ids[-1], message=message)

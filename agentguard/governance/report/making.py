@@ -65,7 +65,7 @@ def make(
     tally = Tally(People(lambda group: sorted(directory.members(group))), agent=agent, controls=controls)
     _read(store, tenant, begin, end, tally)
     now = store.now()
-    exceptions = standing.exceptions_state(store, tenant, agent, now, limits)
+    exceptions = standing.exceptions_state(store, tenant, agent, now, limits, (begin, end))
     found = Report(
         tenant=tenant,
         agent=agent,
@@ -158,6 +158,7 @@ def _controls(
         for name in names:
             rules.setdefault(name, []).append(rule)
     lines = {line.id: line.rules for line in exceptions.lines}
+    lines |= {over.id: over.rules for over in exceptions.ended}
     found = []
     for name, listed in sorted(rules.items()):
         entry, count = known.find(name), tally.controls.get(name)

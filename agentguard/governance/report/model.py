@@ -19,6 +19,7 @@ __all__ = [
     "ControlEvidence",
     "Day",
     "Deviation",
+    "EndedException",
     "ExceptionLine",
     "ExceptionsState",
     "FindingKind",
@@ -37,7 +38,8 @@ VERSION: Final = 1
 
 FindingKind = Literal[
     "agent suspended", "approved too fast", "asks too much", "break glass", "deviation", "exception expiring",
-    "exception recurring", "exception unused", "flag breach", "flag overdue", "inventory",
+    "exception recurring", "exception still needed", "exception unused", "exception unvalidated",
+    "flag breach", "flag overdue", "inventory",
     "ledger not intact", "ledger not vouched for", "no baseline", "policies loosened", "reviewer overloaded",
     "rule unused", "unknown control",
 ]  # fmt: skip
@@ -170,9 +172,24 @@ class Recurring(_Model):
     ids: tuple[str, ...]
 
 
+class EndedException(_Model):
+    """An exception that expired within the period; `matching` calls since would have needed it, and of
+    `unclear` ones that cannot be told any more."""
+
+    id: str
+    agent: str
+    rules: tuple[str, ...]
+    owner: str
+    expired: dt.datetime
+    uses: int
+    matching: int
+    unclear: int
+
+
 class ExceptionsState(_Model):
     """Exceptions as they stand now: those in force, the next to end first; `ages` by days since the approval,
-    `expiring` and `unused` by id."""
+    `expiring`, `unused` and `unvalidated` (asleep until somebody confirms them) by id; and those that expired
+    within the period, the newest first."""
 
     active: int
     requested: int
@@ -180,7 +197,9 @@ class ExceptionsState(_Model):
     lines: tuple[ExceptionLine, ...]
     expiring: tuple[str, ...]
     unused: tuple[str, ...]
+    unvalidated: tuple[str, ...]
     recurring: tuple[Recurring, ...]
+    ended: tuple[EndedException, ...]
 
 
 class BaselineState(_Model):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import AgentGuardError
 from agentguard.governance import baselines, exceptions
+from agentguard.governance.aftermath import still_matching
 from agentguard.governance.exceptions import ExceptionState, Told
 from agentguard.governance.findings import inventory
 from agentguard.governance.flag_item import KIND as FLAG
@@ -16,6 +17,7 @@ from agentguard.governance.flag_item import Item, tell
 from agentguard.governance.report.model import (
     AgentsState,
     BaselineState,
+    EndedException,
     ExceptionLine,
     ExceptionsState,
     FlagLine,
@@ -66,9 +68,15 @@ def _flag(item: Item) -> FlagLine:
 
 
 def exceptions_state(
-    store: Store, tenant: str, agent: str | None, now: dt.datetime, limits: Limits
+    store: Store,
+    tenant: str,
+    agent: str | None,
+    now: dt.datetime,
+    limits: Limits,
+    period: tuple[dt.datetime, dt.datetime],
 ) -> ExceptionsState:
-    """Exceptions in force by age, those that end soon, were never used, or come again and again."""
+    """Exceptions in force by age, those that end soon, were never used, or come again and again; and those
+    that expired within the period, with what would still need them."""
     uses = {record.id: record.body.get("uses", 0) for record in store.records(tenant, USAGE)}
     told = [one for one in _told(store, tenant) if agent is None or one.read.agent == agent]
     active = [one for one in told if one.state is ExceptionState.ACTIVE and now < one.read.expires]
@@ -84,8 +92,43 @@ def exceptions_state(
         lines=tuple(lines[:_LINES]),
         expiring=tuple([line.id for line in lines if line.expires <= soon][:_LINES]),
         unused=tuple([line.id for line in lines if not line.uses][:_LINES]),
+        unvalidated=tuple([one.read.id for one in active if _asleep(one, now)][:_LINES]),
         recurring=tuple(_recurring(told, limits.recurring))[:_LINES],
+        ended=_ended(store, tenant, told, uses, now, period),
     )
+
+
+def _asleep(one: Told, now: dt.datetime) -> bool:
+    return one.sleeps_from is not None and one.sleeps_from <= now
+
+
+def _ended(
+    store: Store,
+    tenant: str,
+    told: Sequence[Told],
+    uses: Mapping[str, int],
+    now: dt.datetime,
+    period: tuple[dt.datetime, dt.datetime],
+) -> tuple[EndedException, ...]:
+    over = (ExceptionState.ACTIVE, ExceptionState.EXPIRED)  # swept or not
+    begin, end = period[0], min(period[1], now)
+    ended = [
+        one
+        for one in told
+        if one.state in over and one.approved is not None and begin <= one.read.expires <= end
+    ]
+    ended.sort(key=lambda one: (one.read.expires, one.read.id), reverse=True)
+    ended = ended[:_LINES]
+    since = {one.id: one for one in still_matching(store, tenant, {one.read.id: one.read for one in ended})}
+    return tuple(
+        EndedException(
+            id=one.read.id, agent=one.read.agent, rules=one.read.rules, owner=one.read.owner,
+            expired=one.read.expires, uses=int(uses.get(one.read.id, 0)),
+            matching=since[one.read.id].calls if one.read.id in since else 0,
+            unclear=since[one.read.id].unclear if one.read.id in since else 0,
+        )
+        for one in ended
+    )  # fmt: skip
 
 
 def _told(store: Store, tenant: str) -> Iterator[Told]:
