@@ -17,13 +17,14 @@ from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agentguard.canonical import loads
 from agentguard.channels import replays
 from agentguard.channels.configured import AnswersFrom, Configured
 from agentguard.channels.outbox import KIND
 from agentguard.channels.signing import Forged, check_slack, check_webhook
 from agentguard.channels.slack_blocks import APPROVE, DENY, REASON
 from agentguard.channels.told import subject_id
-from agentguard.errors import AgentGuardError, NotFound, StoreError, VoteRefused
+from agentguard.errors import AgentGuardError, ArgumentsError, NotFound, StoreError, VoteRefused
 from agentguard.stepup.ballot import Answer, cast
 from agentguard.stepup.directory import Directory
 from agentguard.stepup.eligibility import MAX_REASON
@@ -127,8 +128,8 @@ class AnswerDesk:
 
     def _webhook(self, channel: str, answers: AnswersFrom, body: bytes) -> Outcome:
         try:
-            said = WebhookAnswer.model_validate_json(body)
-        except ValidationError:
+            said = WebhookAnswer.model_validate(loads(body, what="an answer"))  # no key twice
+        except (ValidationError, ArgumentsError):
             return _UNREADABLE
         signed = said.signature is not None
         subject = said.user if signed else answers.people.get(said.user)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import ago
 from agentguard.errors import ConfigurationError
+from agentguard.stepup.concerned import people_behind
 from agentguard.stepup.directory import Directory
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL
 from agentguard.stepup.model import Approval, State
@@ -115,7 +116,7 @@ def local_may_vote(approval: Approval) -> bool:
 def who(approval: Approval, directory: Directory | None) -> Iterator[str]:
     """Who may answer, stage by stage, with the people that the directory knows."""
     requirement = approval.requirement
-    barred = {_canonical(directory, name) for name in approval.excluded}
+    barred = _barred(directory, approval)
     for number, stage in enumerate(requirement.stages):
         people: list[str] = []
         for name in stage.reviewers:
@@ -164,11 +165,11 @@ def excluded(approval: Approval) -> Iterator[tuple[str, str]]:
         yield visible(name), " and ".join(reasons) or "takes part in the call"
 
 
-def _canonical(directory: Directory | None, name: str) -> str:
+def _barred(directory: Directory | None, approval: Approval) -> frozenset[str]:
     try:
-        return name if directory is None else directory.subject(name)
+        return approval.excluded if directory is None else people_behind(directory, approval.excluded)
     except ConfigurationError:
-        return name
+        return approval.excluded
 
 
 def _members(directory: Directory | None, group: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentguard.cli.edit import edit
-from agentguard.cli.terminal import ago, columns, fail, print_json, say
+from agentguard.cli.terminal import ago, columns, complain, fail, print_json, say
 from agentguard.cli.workspace import (
     ConfigOption,
     DirectoryOption,
@@ -61,7 +61,7 @@ def list_(
     tenant: TenantOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the approvals that wait for an answer, oldest first.
+    """List the approvals that wait for an answer, oldest first, ten of an agent and rule at a time.
 
     \b
     Examples:
@@ -74,6 +74,7 @@ def list_(
     from agentguard.policy.findings import suggestion
     from agentguard.stepup.alike import groups
     from agentguard.stepup.model import State
+    from agentguard.stepup.queue import MOST, fairly, waiting
 
     known = [one.value for one in State]
     for word in state or ():
@@ -84,18 +85,23 @@ def list_(
     records = open_records(found, store)
     try:
         now = records.now()
-        listed = records.approvals(tenant or found.tenant, states=wanted, limit=10_000)
+        if not state and not everything:
+            listed = waiting(records, tenant or found.tenant, now)
+        else:
+            listed = records.approvals(tenant or found.tenant, states=wanted, limit=MOST)
     finally:
         records.close()
-    if not state and not everything:
-        listed = [one for one in listed if one.expires_at > now]
+    if len(listed) >= MOST:
+        complain(
+            f"there may be more: the oldest {len(listed):,} are listed; answer some, or choose with `--state`"
+        )
     if as_json:
         print_json([approval_json(one, now) for one in listed])
         return
     if not listed:
         say("Nothing waits for an answer." if not state and not everything else "There are none.")
         return
-    same = groups(listed)
+    same = fairly(groups(listed))
     columns(
         ("id", "state", "tool", "agent", "for", "expires", "rules"),
         [
@@ -317,11 +323,11 @@ def _vote(
 def _alike(records: Store, approval: Approval) -> list[Approval]:
     """The other questions that wait and ask the same as this one did when it was shown."""
     from agentguard.stepup.alike import alike
-    from agentguard.stepup.model import State
+    from agentguard.stepup.queue import waiting
 
-    wanted, now = alike(approval), records.now()
-    waiting = records.approvals(approval.tenant, states=[State.REQUESTED], limit=10_000)
-    return [one for one in waiting if one.expires_at > now and alike(one) == wanted and one.id != approval.id]
+    wanted = alike(approval)
+    found = waiting(records, approval.tenant, records.now())
+    return [one for one in found if alike(one) == wanted and one.id != approval.id]
 
 
 def _confirm(yes: bool, *, granting: bool = False) -> None:

@@ -108,7 +108,9 @@ def give(
         say(f"Granted: {record.id}, until {until:%Y-%m-%d %H:%M:%SZ}.", "green")
         say(f"  to end it    agentguard grants revoke {record.id}")
     else:
-        say(f"Proposed: grant {record.id}; the others who approve have to add `--grant`.", "yellow")
+        say(
+            f"Proposed: grant {record.id}. {_missing(store.approval(approval.tenant, approval.id))}", "yellow"
+        )
     return True
 
 
@@ -122,3 +124,12 @@ def _condition(when: str | None) -> str | None:
     if isinstance(found, Fault):
         fail(f"`--when`: {found.message}")
     return when
+
+
+def _missing(approval: Approval) -> str:
+    """What a grant waits for that not everybody gave who approved."""
+    from agentguard.stepup.model import State
+
+    if approval.state is State.REQUESTED:
+        return "The others who approve have to add `--grant`."
+    return "It is never given: others approved without `--grant`; ask for it with the next approval."

@@ -29,6 +29,7 @@ from agentguard.ledger import governance_events as written
 from agentguard.ledger.events import instant
 from agentguard.policy.scalars import Instant, Text
 from agentguard.stepup.directory import Directory
+from agentguard.stepup.eligibility import LOCAL
 from agentguard.store.protocol import Record, RecordsChange
 from agentguard.terms import Terms
 
@@ -145,15 +146,24 @@ def owners(known: Record | None) -> frozenset[str]:
 
 
 def register(
-    known: Record | None, tenant: str, id: str, facts: Mapping[str, Any], by: Word, now: dt.datetime
+    known: Record | None,
+    tenant: str,
+    id: str,
+    facts: Mapping[str, Any],
+    by: Word,
+    now: dt.datetime,
+    terms: Terms,
+    directory: Directory | None,
 ) -> RecordsChange | None:
     """Put an agent into the inventory, or change what it says about it. A suspended one stays suspended.
 
     Raises:
-        RecordRefused: it was offboarded, or changed meanwhile.
+        RecordRefused: it was offboarded, or changed meanwhile; or it is taken from its owner by somebody who
+            may not.
     """
     facts = facts_of(facts)
     _same(by, state_digest(tenant, id, known, facts), id)
+    _check_owner(known, id, facts.get("owner"), by, terms, directory)
     if known is None:
         record = Record(kind=KIND, id=id, state=_S.ACTIVE.value, body={})
         return _change(record, tenant, facts, "registered", by, now)
@@ -162,6 +172,24 @@ def register(
         return None
     fresh = "facts" not in known.body
     return _change(known, tenant, facts, "registered" if fresh else "changed", by, now)
+
+
+def _check_owner(
+    known: Record | None, id: str, after: str | None, by: Word, terms: Terms, directory: Directory | None
+) -> None:
+    """Whoever owns an agent approves what is normal for it: they hand it over, or an approver does.
+
+    Raises:
+        RecordRefused: it has an owner already, and somebody else says who it is from now on.
+    """
+    before = (_facts(known) or {}).get("owner")
+    if before is None or before == after:
+        return
+    if directory is not None and by.subject != LOCAL and by.subject == directory.subject(before):
+        return
+    excluded = {id, *([after] if after else [])}
+    what = f"take it from its owner `{before}`"
+    check_approver(by.subject, terms=terms, directory=directory, excluded=excluded, what=what)
 
 
 def suspend(known: Record | None, tenant: str, id: str, by: Word, now: dt.datetime) -> RecordsChange | None:

@@ -14,6 +14,7 @@ from typing import Any
 from agentguard.errors import NotFound, RecordRefused
 from agentguard.governance import agents, exceptions, grants, sightings, vouching
 from agentguard.governance.deviation import ExceptionContent, content_of, document_of, read_content
+from agentguard.governance.projecting import project
 from agentguard.governance.vouching import Word
 from agentguard.ids import record_id
 from agentguard.stepup.directory import Directory
@@ -137,7 +138,9 @@ class Desk:
         heard = self._heard(key, replace(word, act="register"))
         return self._change(
             [key],
-            lambda known, now: agents.register(known.get(key), self.tenant, id, facts, heard, now),
+            lambda known, now: agents.register(
+                known.get(key), self.tenant, id, facts, heard, now, self.terms, self.directory
+            ),
         )
 
     def suspend(self, id: str, word: Word) -> Record:
@@ -160,6 +163,7 @@ class Desk:
         """Let a suspended agent act again."""
         key, seen = (agents.KIND, id), (sightings.KIND, id)
         heard = self._heard(key, replace(word, act="restore"))
+        self._look()
 
         def move(known: Known, now: dt.datetime) -> RecordsChange | None:
             concerned = _seen_owners(known.get(seen))
@@ -182,6 +186,10 @@ class Desk:
     def _subject(self, name: str) -> str:
         return LOCAL if fold(name) == LOCAL else self.directory.subject(name)
 
+    def _look(self) -> None:
+        """Take in whose each agent was, up to this moment: whom it concerns does not wait for a sweep."""
+        project(self.store, self.tenant, sightings.SIGHTINGS)
+
     def _own(self, read: ExceptionContent, heard: Word) -> None:
         if fold(read.requester) != fold(heard.subject):
             raise RecordRefused(f"`{heard.subject}` cannot ask in the name of `{read.requester}`")
@@ -196,6 +204,7 @@ class Desk:
     def _vote(self, id: str, word: Word, move: Callable[..., RecordsChange | None]) -> Record:
         key = (exceptions.KIND, id)
         heard = self._heard(key, word)
+        self._look()
         agent = exceptions.tell(self.store.record(self.tenant, *key)).read.agent
         keys = [key, (agents.KIND, agent), (sightings.KIND, agent)]
 

@@ -19,6 +19,7 @@ from agentguard.ledger.events import instant
 from agentguard.policy.document import StageDocument
 from agentguard.policy.register import BoundDocument, RuleName
 from agentguard.policy.scalars import Condition, Instant, Text, ToolPattern
+from agentguard.stepup.concerned import people_behind
 from agentguard.stepup.directory import Directory
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL, fold
 from agentguard.stepup.model import Approval
@@ -237,7 +238,7 @@ def _check_member(who: str, stage: int, read: GrantContent, directory: Directory
         return
     if directory is None:
         raise RecordRefused("there is no directory to look up who may give it; configure `directory`")
-    names = {directory.subject(name) for name in read.excluded}
+    names = people_behind(directory, read.excluded)
     for reviewer in wanted.reviewers:
         if reviewer == PRINCIPAL:
             if read.principal is not None and directory.subject(read.principal) == who:

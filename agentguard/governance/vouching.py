@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agentguard.canonical import digest, encode
 from agentguard.errors import ConfigurationError, RecordRefused
 from agentguard.ledger.events import instant
+from agentguard.stepup.concerned import people_behind
 from agentguard.stepup.eligibility import LOCAL, MAX_REASON, fold
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def check_approver(
         )
     known = {fold(name) for name in excluded}
     if directory is not None:
-        known |= {directory.subject(name) for name in excluded}
+        known |= people_behind(directory, excluded)
     if fold(subject) in known:
         raise RecordRefused(
             f"`{subject}` is concerned and cannot {what}; {could}, and nobody who is concerned"

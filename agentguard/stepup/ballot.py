@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import ConfigurationError, VoteRefused
 from agentguard.stepup import machine
+from agentguard.stepup.concerned import barred_from
 from agentguard.stepup.eligibility import LOCAL, PRINCIPAL, fold
 from agentguard.stepup.model import Approval, Assurance, Verdict, Vote
 from agentguard.stepup.waiting import wake
@@ -56,7 +57,7 @@ def cast(store: Store, directory: Directory, tenant: str, approval_id: str, answ
     try:
         subject = identify(directory, approval, answer, store.now())
         memberships = memberships_of(directory, approval, subject, answer.assurance)
-        excluded = frozenset(directory.subject(name) for name in approval.excluded)
+        excluded = barred_from(store, directory, approval)
         void = frozenset(departed(directory, approval))
     except ConfigurationError as error:
         raise VoteRefused(f"nobody can vote while the directory is not readable: {error}") from error

@@ -17,6 +17,7 @@ from agentguard.errors import ArgumentsError, ConfigurationError, VoteRefused
 from agentguard.paths import steps
 from agentguard.stepup import machine
 from agentguard.stepup.ballot import Answer, identify, memberships_of
+from agentguard.stepup.concerned import barred_from
 from agentguard.stepup.model import Approval, Assurance, Proposal
 from agentguard.stepup.waiting import wake
 from agentguard.store.protocol import ApprovalChange, Store
@@ -90,7 +91,7 @@ def propose(store: Store, directory: Directory, tenant: str, approval_id: str, e
     try:
         subject = identify(directory, approval, answer, store.now(), proposal=proposed)
         memberships = memberships_of(directory, approval, subject, edit.assurance)
-        excluded = frozenset(directory.subject(name) for name in approval.excluded)
+        excluded = barred_from(store, directory, approval)
     except ConfigurationError as error:
         raise VoteRefused(f"nobody can edit while the directory is not readable: {error}") from error
     proposal = Proposal(

@@ -260,6 +260,15 @@ def test_a_body_that_is_no_answer_is_refused(here: Scene, body: bytes) -> None:
     assert answered(here, body) == (400, "unreadable")
 
 
+def test_an_answer_that_says_something_twice_is_refused_T55(here: Scene) -> None:
+    """Whoever passed it on may have read the other one."""
+    approval = here.ask()
+    body = answer_body(approval, user="U0BEN")
+    twice = body.rstrip()[:-1] + b', "user": "U0ANA"}'
+    assert answered(here, twice) == (400, "unreadable")
+    assert unchanged(here, approval)
+
+
 def test_a_channel_without_answers_takes_none(here: Scene) -> None:
     """Nor does one that is not configured."""
     body = answer_body(here.ask())

@@ -195,14 +195,44 @@ def test_an_offboarded_id_is_not_used_again(office: Office) -> None:
             act(office, what, who="ana", facts=facts)
 
 
+@pytest.mark.parametrize(
+    ("who", "facts"), [("local", {"owner": "eve"}), ("eve", {"owner": "eve"}), ("local", {})]
+)
+def test_nobody_takes_an_agent_for_themselves_T11(office: Office, who: str, facts: dict[str, Any]) -> None:
+    """Who owns it approves what is normal for it; so does nobody who only says that they own it."""
+    act(office, "register", facts={"owner": "owen"})
+    with pytest.raises(RecordRefused, match="take it from its owner `owen`"):
+        act(office, "register", who=who, facts=facts)
+    assert office.desk.owner_of("billing") == "owen"
+
+
+@pytest.mark.parametrize("who", ["owen", "ana"])
+def test_an_owner_hands_an_agent_over_or_an_approver_does(office: Office, who: str) -> None:
+    """Signed, by the one who has it, or by one who does not get it."""
+    act(office, "register", facts={"owner": "owen"})
+    act(office, "register", who=who, facts={"owner": "cai", "tags": ["batch"]})
+    assert office.desk.owner_of("billing") == "cai"
+
+
 def test_changing_an_owner_does_not_free_the_one_before_T11(office: Office) -> None:
     """Everybody who ever owned an agent is concerned by its exceptions."""
     act(office, "register", facts={"owner": "ana"})
-    act(office, "register", facts={"owner": "owen"})
+    act(office, "register", who="bob", facts={"owner": "owen"})
     record = office.ask()
     for who in ("ana", "owen"):
         with pytest.raises(RecordRefused, match="concerned"):
             office.say("approve", record, who)
+
+
+def test_whoever_owned_it_a_moment_ago_is_concerned_before_any_sweep_T11(office: Office) -> None:
+    """What the ledger saw counts at once."""
+    seen(office, owner="ana")
+    record = office.ask()
+    with pytest.raises(RecordRefused, match="concerned"):
+        office.say("approve", record, "ana")
+    act(office, "suspend")
+    with pytest.raises(RecordRefused, match="concerned"):
+        act(office, "restore", who="ana")
 
 
 @pytest.mark.parametrize(

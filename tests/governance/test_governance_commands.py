@@ -361,6 +361,17 @@ def test_a_second_reviewer_joins_the_grant_that_was_proposed(place: Path) -> Non
     assert pay(500, environment="prod")
 
 
+def test_a_grant_that_others_did_not_give_is_said_to_be_lost(place: Path) -> None:
+    """Who approved first is not asked again, so waiting for their `--grant` would be in vain."""
+    policy = (place / "policies/pay.yaml").read_text()
+    (place / "policies/pay.yaml").write_text(policy.replace("expires_in: 10m", "quorum: 2, expires_in: 10m"))
+    id = waiting()
+    run("approvals", "approve", id, "--as", "ana", "--yes")
+    last = run("approvals", "approve", id, "--as", "cai", "--yes", "--grant").stdout
+    assert "It is never given" in last
+    assert "have to add" not in last
+
+
 # Agents
 
 

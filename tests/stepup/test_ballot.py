@@ -20,6 +20,7 @@ from agentguard.stepup.ballot import Answer, cast, departed
 from agentguard.stepup.directory import FileDirectory, StaticDirectory
 from agentguard.stepup.model import Approval, State
 from agentguard.store import Store, open_store
+from agentguard.store.protocol import Record, RecordsChange
 from tests.store.support import FakeClock, ask, needs, types
 
 ANA, BOB = signing.generate_key(), signing.generate_key()
@@ -46,10 +47,9 @@ def store(clock: FakeClock) -> Iterator[Store]:
 
 
 def vote(store: Store, approval: Approval, subject: str = "ana", **more: Any) -> Approval:
+    directory = more.pop("directory", PEOPLE)
     values: dict[str, Any] = {"verdict": "approve", "digest": approval.digest, "assurance": "login", **more}
-    return cast(
-        store, more.pop("directory", PEOPLE), approval.tenant, approval.id, Answer(subject=subject, **values)
-    )
+    return cast(store, directory, approval.tenant, approval.id, Answer(subject=subject, **values))
 
 
 def signed(store: Store, approval: Approval, subject: str = "ana", **more: Any) -> Approval:
@@ -97,6 +97,30 @@ def test_an_alias_of_the_principal_is_excluded_T11(store: Store) -> None:
     """Although the group has that person."""
     with pytest.raises(VoteRefused, match="excluded"):
         vote(store, ask(store), "benjamin")
+
+
+def test_every_member_of_a_group_that_owns_the_agent_is_excluded_T11(store: Store) -> None:
+    """Groups in groups are opened, so that a team does not approve what its own agent asks for."""
+    teams = StaticDirectory(
+        {"ana": {"groups": ["finance"]}, "ben": {"groups": ["finance", "payers"]}},
+        {"billing-team": {"includes": ["payers"]}},
+    )
+    approval = ask(store, excluded=frozenset({"agent", "group:billing-team"}))
+    with pytest.raises(VoteRefused, match="the agent's owner"):
+        vote(store, approval, "ben", directory=teams)
+    assert vote(store, approval, "ana", directory=teams).state is State.APPROVED
+
+
+def test_the_owner_by_the_inventory_is_excluded_whatever_the_session_said_T11(store: Store) -> None:
+    """The session is the word of the agent's own process."""
+    approval = ask(store)
+    record = Record(
+        kind="agent", id=approval.agent, state="active", body={"facts": {"owner": "ANA@example.com"}}
+    )
+    store.change_records(approval.tenant, [record.key], lambda known, now: RecordsChange((record,)))
+    with pytest.raises(VoteRefused, match="the agent's owner"):
+        vote(store, approval, "ana")
+    assert vote(store, approval, "bob").state is State.APPROVED
 
 
 def test_somebody_excluded_under_an_alias_is_excluded_T11(store: Store) -> None:
