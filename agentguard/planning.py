@@ -22,7 +22,7 @@ log = logging.getLogger("agentguard")
 
 
 def offered(guard: Guard, call: Call, request: ContextRequest, approve: Approve) -> dict[str, Any] | None:
-    """What the grant would be for: the plan's text, tools with their definitions, values by a condition, uses.
+    """What the grant would be for: the plan's text, tools by their definitions, values, uses.
 
     None where nothing that the user handed over covers this call.
     """

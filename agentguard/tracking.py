@@ -48,7 +48,9 @@ class Provenance:
         except Exception as error:
             # INVARIANT: what could not be taken up counts as unknown, so that nothing is waived for it.
             self.tracker.seen.full = True
-            log.warning("what `%s` returned cannot be indexed: %s", observation.source[:80], type(error).__name__)
+            log.warning(
+                "what `%s` returned cannot be indexed: %s", observation.source[:80], type(error).__name__
+            )
 
     def _take(self, observation: Observation) -> None:
         if observation.trust == "user":

@@ -37,7 +37,7 @@ VARIABLES: Final[dict[str, str]] = {
     "baseline": "how the call differs from what is normal for the agent: `new_tool`, `rate_ratio`, ...",
     "rates": "what fact providers count",
     "engines": "the answers of other decision points by name",
-    "asked": "whether the user's words ask for the call, and where its values come from: `grade`, `values`, ...",
+    "asked": "whether the user's words ask for this, and where its values come from: `grade`, `values`",
     "context": "further facts from the operator's fact providers",
     "now": "the time of the decision",
 }
@@ -45,9 +45,8 @@ VARIABLES: Final[dict[str, str]] = {
 
 FUNCTIONS: Final[dict[str, str]] = {
     "provenance": "`provenance(args.payee)`: where an argument's value came from, such as `.from_user`",
-    "history.before": '`history.before("read_*", "send_*")`: whether such a call ran before such a call, or this',
-    "session.untrusted_since": '`session.untrusted_since("prompt")`: whether untrusted content came since the '
-    "user's last words, or since a tool's last call",
+    "history.before": '`history.before("read_*", "send_*")`: whether one ran before another, or this',
+    "session.untrusted_since": '`session.untrusted_since("prompt")`: whether words of others came since then',
     "secret": '`secret("payments:write")`: facts about a credential: `.age` (a duration), `.rotated_days`',
     "within": '`within("Mon-Fri 07:00-20:00 Europe/Berlin")`: whether it is that time',
     "glob": '`glob(args.path, "/srv/*/**")`: `*` and `?` stay within a segment, `**` spans segments',

@@ -62,8 +62,8 @@ class ControlDocument(_Model):
 
 class BoundDocument(_Model):
     """What else has to be exactly as it was when a grant was given: a key that is given is compared, and null
-    means that there was none. `arguments` is the SHA-256 of their canonical form, and `tool_digests` holds the
-    definition of each tool."""
+    means that there was none. `arguments` is the SHA-256 of their canonical form, `tool_digests`
+    the definition of each tool."""
 
     principal: Text | None = None
     chain: _Texts = ()

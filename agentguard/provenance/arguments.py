@@ -16,11 +16,15 @@ __all__ = ["Value", "values_of"]
 _LARGEST: Final = 200
 """Values of one call that are judged; beyond, the rest is one value from nowhere."""
 
-_KINDS: Final = frozenset({"type", "kind", "mode", "format", "mime", "mimetype", "mime_type", "encoding", "role"})
+_KINDS: Final = frozenset(
+    {"type", "kind", "mode", "format", "mime", "mimetype", "mime_type", "encoding", "role"}
+)
 _OBJECTS: Final = frozenset({"object", "path", "command"})
 _ADDRESSED: Final = frozenset({"recipient", "destination"})
 _MANY: Final = re.compile(r"\s*[,;]\s*")
-_SECRET: Final = frozenset("password passwd passcode passphrase pin cvv cvc otp secret token".split())
+_SECRET: Final = frozenset(
+    ["password", "passwd", "passcode", "passphrase", "pin", "cvv", "cvc", "otp", "secret", "token"]
+)
 _BOUND_OBJECTS: Final = frozenset({"delete", "update", "grant", "book", "pay", "execute", "credential"})
 _CARRYING: Final = frozenset({"send", "grant", "pay", "create", "update"})
 
@@ -67,13 +71,11 @@ def _role(path: str, role: str, action: str) -> str:
     return role
 
 
-def _judged(
-    path: str, role: str, text: str, action: str, optional: bool, appends: bool
-) -> Iterator[Value]:
+def _judged(path: str, role: str, text: str, action: str, optional: bool, appends: bool) -> Iterator[Value]:
     shape = shape_of(text)
     if role in ("other", "query") and shape in EXTERNAL and shape != "account" and action not in ("read",):
         role = "destination" if shape == "url" else "recipient"
-    if role in _ADDRESSED and shape == "text" or role == "recipient" and ("," in text or ";" in text):
+    if (role in _ADDRESSED and shape == "text") or (role == "recipient" and ("," in text or ";" in text)):
         parts = [part for part in _MANY.split(text) if part]
         if len(parts) > 1 and all(shape_of(part) in EXTERNAL for part in parts):
             for part in parts:

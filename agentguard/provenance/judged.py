@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from agentguard.provenance.arguments import Value
-from agentguard.provenance.names import name_words
 from agentguard.provenance.kinds import Kind, stakes_of
 from agentguard.provenance.lexicon import lexicons
 from agentguard.provenance.literals import EXTERNAL, normal, shape_of
+from agentguard.provenance.names import name_words
 from agentguard.provenance.origins import ORIGINS, Origin, Reading
 from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Place, Source
@@ -48,9 +48,7 @@ class Judged:
         }
 
 
-def judge(
-    value: Value, origin: Origin, reading: Reading, filled: Mapping[str, set[str]]
-) -> Judged:
+def judge(value: Value, origin: Origin, reading: Reading, filled: Mapping[str, set[str]]) -> Judged:
     """A value of a known origin, with what else a rule may ask of it."""
     request = reading.request
     shape = shape_of(value.text)

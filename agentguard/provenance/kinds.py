@@ -12,14 +12,18 @@ from agentguard.provenance.origins import Reading
 from agentguard.provenance.request import Request
 from agentguard.tools import Action
 
-__all__ = ["ASKING", "Stakes", "Kind", "asked_for", "kind_of", "stakes_of"]
+__all__ = ["ASKING", "Kind", "Stakes", "asked_for", "kind_of", "stakes_of"]
 
 _HIGH: Final = frozenset({"pay", "book", "delete", "credential", "execute"})
-_SECRETS: Final = frozenset("secret secrets password passwords passwd token tokens credential credentials".split())
+_SECRETS: Final = frozenset(
+    ["secret", "secrets", "password", "passwords", "passwd", "token", "tokens", "credential", "credentials"]
+)
 _LOW: Final = frozenset({"create", "fetch"})
 Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
-_GENERIC: Final = frozenset({"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"})
+_GENERIC: Final = frozenset(
+    {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
+)
 
 
 class Kind:

@@ -1,4 +1,4 @@
-"""The word lists by which requests are read: data files of one language each, validated when they are loaded."""
+"""The word lists by which requests are read: data files of one language each, validated when loaded."""
 
 from __future__ import annotations
 

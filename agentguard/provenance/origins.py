@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-from agentguard.provenance.literals import EXTERNAL, Shape, shape_of
 from agentguard.provenance.lexicon import lexicons
+from agentguard.provenance.literals import EXTERNAL, Shape, shape_of
+from agentguard.provenance.names import name_words
 from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Label, Place, Seen, Source
-from agentguard.provenance.names import name_words
 from agentguard.provenance.text import fold, number, tokens
 
 __all__ = ["ORIGINS", "Origin", "OriginName", "Reading", "Spoken", "origin_of"]
@@ -214,10 +214,7 @@ def _anchored(place: Place, shape: Shape, request: Request) -> bool:
         if shape not in EXTERNAL or request.plural:
             return True
         holding = {
-            one.record
-            for record in place.source.fields.values()
-            for one in record
-            if one.text == other.text
+            one.record for record in place.source.fields.values() for one in record if one.text == other.text
         }
         if len(holding) == 1:
             return True

@@ -29,8 +29,26 @@ _NEVER: Final = frozenset({"pay", "delete", "credential"})
 _HANDED: Final[frozenset[Label]] = frozenset({"named", "chained"})
 _MOST: Final = 6
 _RIGHTS: Final = frozenset(
-    "share grant allow authorize authorise permit access permission permissions collaborator collaborators hook hooks "
-    "webhook webhooks forwarding filter rule".split()
+    [
+        "share",
+        "grant",
+        "allow",
+        "authorize",
+        "authorise",
+        "permit",
+        "access",
+        "permission",
+        "permissions",
+        "collaborator",
+        "collaborators",
+        "hook",
+        "hooks",
+        "webhook",
+        "webhooks",
+        "forwarding",
+        "filter",
+        "rule",
+    ]
 )
 _SHARE: Final = 0.6
 _EXACT: Final = frozenset({"user", "own", "trusted", "designated"})
@@ -57,7 +75,7 @@ class Plan:
         gives = bool(_RIGHTS & set(kind.words)) or "permission" in (facts.get("roles") or {}).values()
         if not self.permits(kind.action) or facts.get("destructive") is True or gives:
             return False
-        if not all(_fine(one) for one in judged if one.value.key or one.value.link):
+        if not all(_fine(one, reading) for one in judged if one.value.key or one.value.link):
             return False
         grade = kind_of(kind, reading)
         keys = [one for one in judged if one.value.key]
@@ -83,13 +101,23 @@ def _spelt(judged: Iterable[Judged], request: Request) -> bool:
     return bool(words) and sum(word in request.words for word in words) >= _SHARE * len(words)
 
 
-def _fine(one: Judged) -> bool:
+def _fine(one: Judged, reading: Reading) -> bool:
+    """Whether the plan accounts for a value: its own, or what a look-up by its words returned."""
     if one.value.link:
-        return one.origin.name in _EXACT or one.origin.name == "named_text"
-    if one.origin.name in _EXACT:
-        return True
-    # A record's own number, in a look-up that the plan asks for.
-    return one.origin.name == "structured" and not one.facts["external"] and one.value.role in ("object", "path")
+        named = one.origin.name == "named_text" and not one.facts["instructed"]
+        return named or one.origin.name in _EXACT
+    match one.origin.name:
+        case "user" | "own" | "trusted":
+            return True
+        case "designated":
+            return not one.facts["external"] or any(
+                reading.label(place.source) == "named" and place.source.records == 1
+                for place in one.origin.places
+            )
+        case "structured":  # a record's own number, in a look-up that the plan asks for
+            return not one.facts["external"] and one.value.role in ("object", "path")
+        case _:
+            return False
 
 
 class Plans:
@@ -102,7 +130,8 @@ class Plans:
 
     def of(self, reading: Reading) -> list[Plan]:
         """The texts that the user's words point to, in the order in which they were read."""
-        request, found = reading.request, []
+        request = reading.request
+        found: list[Plan] = []
         pointed = request.delegated or request.pointing or request.unknown
         handed = _HANDED if pointed else frozenset({"named"})
         for source in reading.seen.sources:
@@ -129,7 +158,12 @@ class Plans:
         found = self._readings.get(key)
         if found is None:
             request = read_request("\n".join([*said, plan.text]))
-            found = Reading(request, under.seen, under.spoken, _relabelled(Reading(request, under.seen, under.spoken, under.labels)))
+            found = Reading(
+                request,
+                under.seen,
+                under.spoken,
+                _relabelled(Reading(request, under.seen, under.spoken, under.labels)),
+            )
             self._readings = {one: kept for one, kept in self._readings.items() if one[1:] == key[1:]}
             self._readings[key] = found
         return found
@@ -140,7 +174,9 @@ def _relabelled(reading: Reading) -> list[Label]:
 
     labels: list[Label] = list(reading.labels)
     for source in reading.seen.sources:
-        labels[source.number] = label_of(source, Reading(reading.request, reading.seen, reading.spoken, labels))
+        labels[source.number] = label_of(
+            source, Reading(reading.request, reading.seen, reading.spoken, labels)
+        )
     return labels
 
 

@@ -26,11 +26,32 @@ LONGEST: Final = 65_536
 
 _CLAUSE: Final = re.compile(r"(?:[.!?;:]+(?=\s|$)|\n+|\s[-–—]\s|[()])")
 _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[$€£,]")
-_QUOTED: Final = re.compile(r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`")
+_QUOTED: Final = re.compile(
+    r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`"
+)
 _NAME: Final = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:(?:of|the|de|van|and|&)\s+)?[A-Z][\w'’-]*){0,5}")
 _TELLING: Final = frozenset({"i", "he", "she", "they", "we", "who", "that", "was", "were", "has"})
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S{1,2000}")
-_QUESTIONS: Final = frozenset("what who whom whose when where how why which does did do is are was were".split())
+_QUESTIONS: Final = frozenset(
+    [
+        "what",
+        "who",
+        "whom",
+        "whose",
+        "when",
+        "where",
+        "how",
+        "why",
+        "which",
+        "does",
+        "did",
+        "do",
+        "is",
+        "are",
+        "was",
+        "were",
+    ]
+)
 _DOING: Final = frozenset({"does", "did", "do", "is", "are", "was", "were", "has", "have", "had"})
 _JOINING: Final = frozenset({"and", "then", "please", ","})
 _AUXILIARY: Final = 6
@@ -81,7 +102,7 @@ class Request:
         if shape == "number":
             return number(fold(value)) in self.numbers
         text = fold(value)
-        if not text or hidden(value) and value not in self.exact:
+        if not text or (hidden(value) and value not in self.exact):
             return False
         return bounded_in(text, self.text) >= 0
 
@@ -146,9 +167,7 @@ class _Spoken:
         self.languages, self.words = languages, words
         self.folded = _plain(folded)
         distinct = {*words, *[_stem(word) for word in words]}
-        self.topics = frozenset[str]().union(
-            *[one.topics_of(word) for one in languages for word in distinct]
-        )
+        self.topics = frozenset[str]().union(*[one.topics_of(word) for one in languages for word in distinct])
         self.weak = frozenset(
             [one.nominal[word] for one in languages for word in distinct if word in one.nominal]
         )
@@ -248,7 +267,9 @@ class _Asked:
 
     def _subject(self, after: list[str]) -> bool:
         """Whether a capitalised word begins a statement: its verb comes next."""
-        return bool(after) and (after[0].endswith(("ed", "s", "nt", "ote", "aid")) or self._in(after[0], "starters"))
+        return bool(after) and (
+            after[0].endswith(("ed", "s", "nt", "ote", "aid")) or self._in(after[0], "starters")
+        )
 
     def _refused(self, words: list[str], at: int) -> bool:
         return any(self._in(word, "refusals") for word in words[max(0, at - 2) : at])
@@ -265,7 +286,21 @@ class _Asked:
             return lemma if self._passive(words, at) else None
         if word.endswith("ing") and word != lemma:
             return None if before in ("the", "a", "my", "our", "this", "that", "any") else lemma
-        if before in ("the", "a", "an", "my", "our", "your", "his", "her", "their", "this", "that", "of", "any"):
+        if before in (
+            "the",
+            "a",
+            "an",
+            "my",
+            "our",
+            "your",
+            "his",
+            "her",
+            "their",
+            "this",
+            "that",
+            "of",
+            "any",
+        ):
             return None
         if word in ("tell", "show", "give", "get") and at + 1 < len(words) and words[at + 1] in ("me", "us"):
             return "find"
@@ -312,9 +347,9 @@ def _delegated(language: Lexicon, text: str, words: list[str]) -> bool:
         return True
     for at, word in enumerate(words):
         near = words[at + 1 : at + _NEAR]
-        if word in language.delegation.verbs and any(one in language.delegation.nouns for one in near):
-            if not _any(near, language.delegation.own):
-                return True
+        handed = word in language.delegation.verbs and _any(near, language.delegation.nouns)
+        if handed and not _any(near, language.delegation.own):
+            return True
     return False
 
 

@@ -128,11 +128,20 @@ def _attempt(content: Any) -> Any:
 
 def _blocks(data: Any) -> str | None:
     """The text of content blocks (`[{"type": "text", "text": ...}]`), as MCP and models write them."""
-    if isinstance(data, Mapping) and set(data) <= {"content", "isError", "structuredContent", "_meta", "meta"}:
+    if isinstance(data, Mapping) and set(data) <= {
+        "content",
+        "isError",
+        "structuredContent",
+        "_meta",
+        "meta",
+    }:
         data = data.get("content")
     if not isinstance(data, (list, tuple)) or not data:
         return None
-    if all(isinstance(one, Mapping) and one.get("type") == "text" and isinstance(one.get("text"), str) for one in data):
+    if all(
+        isinstance(one, Mapping) and one.get("type") == "text" and isinstance(one.get("text"), str)
+        for one in data
+    ):
         return "\n".join(one["text"] for one in data)
     return None
 

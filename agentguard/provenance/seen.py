@@ -239,8 +239,6 @@ def _form(value: str) -> str:
     return normal(value, shape_of(value))
 
 
-
-
 def _alone(value: str, text: str) -> int:
     """As `bounded_in`, where the neighbours may not make it another address."""
     start = 0

@@ -22,7 +22,20 @@ from agentguard.provenance.wording import acts
 __all__ = ["Tracker"]
 
 _DOCUMENTS: Final = frozenset(
-    "file document doc page webpage website note wiki url http browse readme".split()
+    [
+        "file",
+        "document",
+        "doc",
+        "page",
+        "webpage",
+        "website",
+        "note",
+        "wiki",
+        "url",
+        "http",
+        "browse",
+        "readme",
+    ]
 )
 _INERT_WORDS: Final = 5
 _INERT_LENGTH: Final = 60
@@ -304,7 +317,9 @@ def _provenance(judged: list[Judged], args: Mapping[str, Any]) -> dict[str, Any]
     for name in args:
         path = f"args.{name}"
         if path not in found:
-            found[path] = _joined([one for one in judged if one.value.path.startswith((f"{path}.", f"{path}["))])
+            found[path] = _joined(
+                [one for one in judged if one.value.path.startswith((f"{path}.", f"{path}["))]
+            )
     return found
 
 

@@ -124,7 +124,7 @@ class Approver:
         return True
 
     def _approve_plan(self, question: Question) -> bool:
-        """Approve the call and, with it, the plan that the question shows: a signed vote and a signed grant."""
+        """Approve the call and, with it, the plan that the question shows, both signed."""
         approval = question.approval
         subject = next(iter(self._voters(approval)), None)
         if subject is None or self.desk is None:

@@ -20,7 +20,8 @@ SEND = {
     "roles": {"to": "recipient", "subject": "content", "body": "content"},
 }
 READ = {"action": "read", "topics": ("mail",), "roles": {"query": "query"}}
-_WORDS = "meeting budget garden letter river orange window paper market summer yellow planet".split()
+_WORDS = ["meeting", "budget", "garden", "letter", "river", "orange"]
+_WORDS += ["window", "paper", "market", "summer", "yellow", "planet"]
 
 
 def filled(size: int) -> Tracker:
@@ -34,7 +35,9 @@ def filled(size: int) -> Tracker:
                 "id": f"m{number}-{item}",
                 "from": f"person{number}{item}@firm{number}.example",
                 "subject": f"Report {number} {_WORDS[item]}",
-                "body": " ".join(_WORDS[(number * 7 + item * 3 + word) % 12] + str(word) for word in range(120)),
+                "body": " ".join(
+                    _WORDS[(number * 7 + item * 3 + word) % 12] + str(word) for word in range(120)
+                ),
             }
             for item in range(4)
         ]
@@ -68,7 +71,10 @@ def main() -> None:
         print(f"{name}: {median:.0f} us median, {late:.0f} us p95")
     tracemalloc.start()
     kept = filled(200_000)
-    print(f"memory of 200 kB: {tracemalloc.get_traced_memory()[0] / 1e6:.1f} MB ({len(kept.seen.sources)} results)")
+    print(
+        f"memory of 200 kB: {tracemalloc.get_traced_memory()[0] / 1e6:.1f} MB, "
+        f"{len(kept.seen.sources)} results"
+    )
     tracemalloc.stop()
     for size in (1, 4, 16):
         begin = time.perf_counter()

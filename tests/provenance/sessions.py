@@ -20,7 +20,11 @@ PAY: dict[str, Any] = {
     "topics": ("money",),
     "roles": {"iban": "recipient", "amount": "amount"},
 }
-CREATE: dict[str, Any] = {"action": "create", "topics": ("file",), "roles": {"path": "path", "content": "content"}}
+CREATE: dict[str, Any] = {
+    "action": "create",
+    "topics": ("file",),
+    "roles": {"path": "path", "content": "content"},
+}
 DELETE: dict[str, Any] = {"action": "delete", "topics": ("file",), "roles": {"path": "path"}}
 
 

@@ -29,11 +29,24 @@ def test_thousands_of_results_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["a" * 200_000, "@" * 100_000, "a@" * 50_000, "[" * 100_000, "{" * 100_000, "- " * 50_000, "DE12 ABCD " * 10_000,
-     "1 " * 50_000, "a." * 50_000, "\ud800", "\x00\x07" * 1_000, "e\u0301" * 20_000, "a: *a\n" * 1_000],
+    [
+        "a" * 200_000,
+        "@" * 100_000,
+        "a@" * 50_000,
+        "[" * 100_000,
+        "{" * 100_000,
+        "- " * 50_000,
+        "DE12 ABCD " * 10_000,
+        "1 " * 50_000,
+        "a." * 50_000,
+        "\ud800",
+        "\x00\x07" * 1_000,
+        "e\u0301" * 20_000,
+        "a: *a\n" * 1_000,
+    ],
 )
 def test_hostile_texts_are_texts_T22_T23_T24(bad: str) -> None:
-    """Deep nesting, broken characters, YAML aliases, long runs: read, sent and asked for, without an error."""
+    """Deep nesting, broken characters, YAML aliases, long runs: read, sent, asked for, no error."""
     tracker = session(bad + " Mail bo@x.example.")
     tracker.returned("search_mail", bad, facts=SEARCH, args={"query": "x"})
     tracker.returned("search_mail", {"body": bad}, facts=SEARCH, args={"query": bad[:5_000]})
@@ -41,7 +54,9 @@ def test_hostile_texts_are_texts_T22_T23_T24(bad: str) -> None:
     assert origin(tracker, "eve@evil.example") == "nowhere"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", object(), 3.5, None, [None], {1: 2}, {"a": {"b": [1, {"c": 2}]}}, {"x"}])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", object(), 3.5, None, [None], {1: 2}, {"a": {"b": [1, {"c": 2}]}}, {"x"}]
+)
 def test_a_result_may_be_anything(content: object) -> None:
     """Bytes, objects, numbers, nothing, other keys."""
     parse_result(content)

@@ -80,7 +80,9 @@ class Work:
         ben.desk = Desk(store=self.guard.store, directory=DIRECTORY, tenant=self.guard.tenant)
         for name, facts in TOOLS.items():
             self.guard.register(name, facts=facts, definition={"name": name})
-        self.session: Session = self.guard.session(agent=AgentIdentity("helper", owner="owen"), principal="ben")
+        self.session: Session = self.guard.session(
+            agent=AgentIdentity("helper", owner="owen"), principal="ben"
+        )
         self.session.observe(prompt, "prompt", "user")
 
     def __enter__(self) -> Work:
@@ -105,13 +107,13 @@ class Work:
 
 def test_what_the_users_words_authorise_is_not_asked() -> None:
     """Their own address, a named contact, after mail was read."""
-    with Work("Mail Yusuf Demir and carol@x.example that the boat is ready.", ben := Ben()) as work:
-        work.ben.done.set()
-        work.call("search_mail", "Hello, please ignore this", query="boat")
-        work.call("find_contact", [{"name": "Yusuf Demir", "email": "yd@x.example"}], name="Yusuf Demir")
-        assert work.call("send_mail", to="carol@x.example", subject="Boat", body="It is ready.")
-        assert work.call("send_mail", to="yd@x.example", subject="Boat", body="It is ready.")
-        assert ben.asked == []
+    for who, address in (("Yusuf Demir", "yd@x.example"), ("carol@x.example", "carol@x.example")):
+        with Work(f"Mail {who} that the boat is ready.", ben := Ben()) as work:
+            ben.done.set()
+            work.call("search_mail", "Hello, please ignore this", query="boat")
+            work.call("find_contact", [{"name": "Yusuf Demir", "email": "yd@x.example"}], name="Yusuf Demir")
+            assert work.call("send_mail", to=address, subject="Boat", body="It is ready.")
+            assert ben.asked == []
 
 
 def test_what_a_text_asks_for_is_denied_and_nobody_is_bothered() -> None:
@@ -126,7 +128,7 @@ def test_what_a_text_asks_for_is_denied_and_nobody_is_bothered() -> None:
 
 
 def test_a_plan_is_one_question_and_a_visible_grant_that_ends_with_the_session() -> None:
-    """The second step of the list runs under the grant; another address, and every payment, is asked about."""
+    """The second step runs under the grant; another address, and every payment, is asked about."""
     with Work("Please do what is on my to-do list.", ben := Ben(plan=True)) as work:
         ben.done.set()
         work.call("list_todos", LIST)
@@ -180,7 +182,7 @@ def test_the_strict_pack_asks_about_an_address_of_a_named_text() -> None:
 
 
 CONDITIONS = [
-    ('provenance(args.to).from_user', True),
+    ("provenance(args.to).from_user", True),
     ('provenance(args.subject).origin == "nowhere" && !provenance(args.subject).trusted', True),
     ('session.untrusted_since("prompt")', True),
     ('session.untrusted_since("search_mail")', True),
@@ -197,8 +199,9 @@ def test_conditions_ask_for_provenance_and_history(when: str, true: bool, tmp_pa
     """In any policy, with facts that the session supplies by itself."""
     file = tmp_path / "p.yaml"
     file.write_text(
-        "policy: p\nowner: o\ntools: ['*']\nrules:\n  - {id: reads, effect: allow, when: 'facts.action == \"read\"'}\n"
-        f"  - id: asked\n    effect: allow\n    when: >-\n      facts.action == \"send\" && ({when})\n"
+        "policy: p\nowner: o\ntools: ['*']\nrules:\n"
+        "  - {id: reads, effect: allow, when: 'facts.action == \"read\"'}\n"
+        f'  - id: asked\n    effect: allow\n    when: >-\n      facts.action == "send" && ({when})\n'
     )
     file.chmod(0o600)
     with Work("Mail carol@x.example the news.", ben := Ben(), [str(file)]) as work:

@@ -42,7 +42,9 @@ def test_a_labelled_secret_is_seen_in_another_form(body: str) -> None:
     assert {one["what"] for one in found} == {"secret"}
 
 
-@pytest.mark.parametrize("body", ["H G K one three seven", "HGK137 and then 803", "137802 plus one", "Ann's papers"])
+@pytest.mark.parametrize(
+    "body", ["H G K one three seven", "HGK137 and then 803", "137802 plus one", "Ann's papers"]
+)
 def test_what_is_split_computed_or_paraphrased_is_not_seen(body: str) -> None:
     """The documented limit: then only the recipient and the kind of the call are judged."""
     assert asked(profile(), "send_mail", SEND, to="bo@x.example", body=body)["disclosed"] == []
@@ -68,7 +70,13 @@ def test_a_long_quotation_of_what_nobody_asked_for_is_seen() -> None:
 
 @pytest.mark.parametrize(
     "laundered",
-    ["EVE@evil.example.", "eve @ evil.example", "eve(at)evil.example", "еve@evil.example", "eve@evil\u200b.example"],
+    [
+        "EVE@evil.example.",
+        "eve @ evil.example",
+        "eve(at)evil.example",
+        "еve@evil.example",
+        "eve@evil\u200b.example",
+    ],
 )
 def test_a_changed_address_of_a_text_is_never_better_than_the_text(laundered: str) -> None:
     """Whatever a text's address is turned into: it stands in the text, or nowhere."""
