@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from agentguard.cli.eval_text import again, figure, interval, kept_aside, last_line, result
 from agentguard.cli.html_page import render
-from agentguard.cli.safe_text import visible
 
 if TYPE_CHECKING:
     from agentguard_evals.metrics import Metric
