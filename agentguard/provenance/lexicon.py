@@ -103,7 +103,7 @@ class Lexicon(BaseModel):
 def lexicons() -> dict[str, Lexicon]:
     """Every language that there are words of."""
     found = {}
-    for file in resources.files(__package__).joinpath("words").iterdir():
+    for file in resources.files("agentguard.provenance").joinpath("words").iterdir():
         if file.name.endswith(".yaml"):
             one = parse_lexicon(file.read_text("utf-8"), file.name)
             found[one.language] = one
