@@ -24,6 +24,8 @@ MOST: Final = 40
 """Arguments, rules and names that are listed; of more, it is said how many."""
 _LONG: Final = 300
 _NAME: Final = 80
+_WHOLE: Final = 1_200
+"""Characters of a value that is shown whole; nothing is approved here of which less is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +118,19 @@ def _arguments(approval: Approval, shown: Shown) -> tuple[list[dict[str, Any]], 
     listed = [_argument(one, shown.values) for one in found]
     if len(listed) > MOST:
         return listed[:MOST], f"{len(listed) - MOST:,} of {len(listed):,} arguments are not shown here"
+    cut = [str(one["name"]) for one in listed if one["cut"]]
+    if cut and shown.values:
+        return listed, f"`{cut[0]}` is too long to be shown in full here"
     return listed, ""
 
 
 def _argument(one: Argument, values: bool) -> dict[str, Any]:
+    whole = one.cut and not one.masked and len(one.full) <= _WHOLE
     return {
         "name": _shortened(one.name, _NAME),
         "type": _shortened(one.kind, _NAME),
-        "text": one.short if values else "",
-        "cut": one.cut and not one.masked,
+        "text": (one.full if whole else one.short) if values else "",
+        "cut": one.cut and not one.masked and not whole,
         "masked": one.masked,
     }
 

@@ -127,10 +127,23 @@ def test_hidden_characters_are_written_out_T56_T57(here: Scene, team: Listener) 
 
 def test_the_tail_of_a_long_value_is_seen_T56(here: Scene, team: Listener) -> None:
     """With length, digest and the mark that it is cut."""
-    text = code(posted(here, team, {"note": "read-only " * 3000 + "; rm -rf /"}))
+    message = posted(here, team, {"note": "read-only " * 3000 + "; rm -rf /"})
+    text = code(message)
     assert "; rm -rf /" in text
+    assert "`note` is too long to be shown in full here" in text
+    assert [one["action_id"] for one in buttons(message)] == [DENY]
     assert "&lt;30,010 characters, sha256 " in text
     assert "[cut]" in text
+
+
+def test_a_value_of_some_length_is_shown_whole_and_can_be_approved_T56(
+    here: Scene, team: Listener
+) -> None:
+    """Its middle too, where something could be hidden."""
+    note = "please " * 60 + "HIDDEN" + " thanks" * 60
+    message = posted(here, team, {"note": note})
+    assert "please HIDDEN thanks" in code(message).replace("\n", "")
+    assert len(buttons(message)) == 2
 
 
 def test_what_does_not_fit_cannot_be_approved_there_T56(here: Scene, team: Listener) -> None:

@@ -324,8 +324,10 @@ def test_values_stay_home_where_the_operator_says_so_T59(here: Scene, hook: List
 def test_the_end_of_a_long_value_is_seen_T56(here: Scene, hook: Listener) -> None:
     """With its length and digest, and the mark that it is cut."""
     heard = told(here, hook, {"note": "harmless " * 2000 + "; rm -rf /"})
-    (one,) = heard.json["data"]["approval"]["arguments"]
+    question = heard.json["data"]["approval"]
+    (one,) = question["arguments"]
     assert one["cut"]
+    assert not question["complete"]
     assert "; rm -rf /" in one["text"]
     assert "18,010 characters, sha256 " in one["text"]
 
