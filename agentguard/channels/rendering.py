@@ -24,7 +24,7 @@ MOST: Final = 40
 """Arguments, rules and names that are listed; of more, it is said how many."""
 _LONG: Final = 300
 _NAME: Final = 80
-_WHOLE: Final = 1_200
+WHOLE: Final = 1_200
 """Characters of a value that is shown whole; nothing is approved here of which less is shown."""
 
 
@@ -125,7 +125,7 @@ def _arguments(approval: Approval, shown: Shown) -> tuple[list[dict[str, Any]], 
 
 
 def _argument(one: Argument, values: bool) -> dict[str, Any]:
-    whole = one.cut and not one.masked and len(one.full) <= _WHOLE
+    whole = one.cut and not one.masked and len(one.full) <= WHOLE
     return {
         "name": _shortened(one.name, _NAME),
         "type": _shortened(one.kind, _NAME),

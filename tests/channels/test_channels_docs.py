@@ -12,9 +12,8 @@ import pytest
 
 from agentguard.channels import expiring, lanes, outbox, receiving, signing, webhook
 from agentguard.channels.options import EventName, SlackAnswers, SlackEntry, WebhookEntry
-from agentguard.channels.rendering import MOST
+from agentguard.channels.rendering import MOST, WHOLE
 from agentguard.channels.signing import webhook_headers
-from agentguard.cli.call_text import LONG
 from tests.channels.support import ANSWER_KEY, KEY, Scene, desk
 from tests.cli.conftest import work
 from tests.cli.support import POLICY, folder, run
@@ -79,7 +78,7 @@ def test_the_figures_are_those_of_the_code() -> None:
     for text in (
         f"after\n  {outbox.LEASE_S} seconds",
         f"At most {outbox.MOST_WAITING} things wait".replace("At", "at"),
-        f"of more than {LONG} characters",
+        f"of more than {WHOLE:,} characters",
         f"Of more than {MOST} arguments",
         f"within {expiring.WARNED.days} days",
         f"| after so many a delivery is given up, {defaults['attempts']};",

@@ -130,15 +130,13 @@ def test_the_tail_of_a_long_value_is_seen_T56(here: Scene, team: Listener) -> No
     message = posted(here, team, {"note": "read-only " * 3000 + "; rm -rf /"})
     text = code(message)
     assert "; rm -rf /" in text
-    assert "`note` is too long to be shown in full here" in text
+    assert "is too long to be shown in full here" in text
     assert [one["action_id"] for one in buttons(message)] == [DENY]
     assert "&lt;30,010 characters, sha256 " in text
     assert "[cut]" in text
 
 
-def test_a_value_of_some_length_is_shown_whole_and_can_be_approved_T56(
-    here: Scene, team: Listener
-) -> None:
+def test_a_value_of_some_length_is_shown_whole_and_can_be_approved_T56(here: Scene, team: Listener) -> None:
     """Its middle too, where something could be hidden."""
     note = "please " * 60 + "HIDDEN" + " thanks" * 60
     message = posted(here, team, {"note": note})
