@@ -16,7 +16,7 @@ from agentguard.provenance.origins import ORIGINS, Origin, Reading
 from agentguard.provenance.request import Request
 from agentguard.provenance.seen import Place, Source
 from agentguard.provenance.text import fold, number, tokens
-from agentguard.provenance.wording import instructs
+from agentguard.provenance.wording import instructs, meddled
 
 __all__ = ["Judged", "judge"]
 
@@ -68,6 +68,7 @@ def judge(value: Value, origin: Origin, reading: Reading, filled: Mapping[str, s
         "selected": _selected(origin, reading),
         "second": _second(value, request, filled),
         "instructed": any(instructs(text, at, len(value.text)) for text, at in origin.contexts),
+        "meddled": any(meddled(text, at, len(value.text)) for text, at in origin.contexts),
         "addressed": value.role in ("recipient", "destination"),
         "web": bool(origin.sources) and all(source.action == "fetch" for source in origin.sources),
         "only": _only(value, shape, origin),

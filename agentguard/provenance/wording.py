@@ -9,10 +9,11 @@ from typing import Final
 from agentguard.provenance.lexicon import Lexicon, lexicons
 from agentguard.provenance.text import bounded_in, tokens
 
-__all__ = ["acts", "instructs", "meddles"]
+__all__ = ["acts", "instructs", "meddled", "meddles"]
 
 _BEFORE: Final = 300
 _AFTER: Final = 200
+_FAR: Final = 600
 
 
 def instructs(text: str, at: int, length: int) -> bool:
@@ -25,6 +26,12 @@ def reads_as_instruction(near: str) -> bool:
     return any(_in(near, one) for one in lexicons().values())
 
 
+def meddled(text: str, at: int, length: int) -> bool:
+    """Whether the text around a place, folded, speaks to an agent about its task."""
+    return meddles(text[max(0, at - _FAR) : at + length + _AFTER])
+
+
+@lru_cache(maxsize=512)
 def meddles(text: str) -> bool:
     """Whether a text, folded, speaks to an agent about its task, as no list or letter between people does."""
     return any(
