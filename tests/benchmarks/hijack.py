@@ -1,4 +1,4 @@
-"""The frontier of the pack `hijack`: `python -m tests.benchmarks.hijack [--limit N] [--suite agentdojo-late]`.
+"""The frontier of the pack `hijack`: `python -m tests.benchmarks.hijack [--limit N] [--suite NAME]`.
 
 AgentDojo is played with the whole pack, with the strict one beside it, and without each rule: what attacks it
 stops, and what quiet it costs. Each line is a run of its own; a whole suite takes minutes a line.

@@ -58,7 +58,7 @@ def test_every_variable_and_function_is_on_the_page() -> None:
     for name in FUNCTIONS:
         assert f"| `{name}(" in PAGE, name
     listed = PAGE.split("| function | meaning |")[1].split("\n\n")[0]
-    assert set(re.findall(r"^\| `(\w+)\(", listed, re.M)) == set(FUNCTIONS)
+    assert set(re.findall(r"^\| `([\w.]+)\(", listed, re.M)) == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("record", [ExceptionRecord, Grant])
