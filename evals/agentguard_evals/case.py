@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from agentguard_evals.stage import Stage
 
-__all__ = ["Broken", "Case", "Gap", "Kind", "Origin", "Suite", "ToolDefinition", "Verdict"]
+__all__ = ["Broken", "Case", "Gap", "Kind", "Origin", "Suite", "Supplied", "ToolDefinition", "Verdict"]
 
 Origin = Literal["user", "attacker"]
 """Whose call it is: part of the user's task, or of the attack."""
@@ -72,6 +72,14 @@ class Case(Protocol):
     def play(self, stage: Stage) -> Verdict:
         """Make every call of the task through the stage's guard, and say how it ended."""
         ...
+
+
+@runtime_checkable
+class Supplied(Protocol):
+    """A case that tells the stage, by `Stage.supply`, what an operator would know of each call."""
+
+    @property
+    def supplied(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ class Recording:
 
     def play(self, stage: Stage) -> Verdict:
         """Every step in its order."""
+        return self.replay(stage, lambda _: None)
+
+    def replay(self, stage: Stage, ran: Callable[[Call], None]) -> Verdict:
+        """The same; `ran` is told of each call that ran."""
         honest: list[bool] = []
         attack: list[tuple[bool, bool]] = []
         for step in self.row.steps:
@@ -65,6 +69,8 @@ class Recording:
                 continue
             hostile = step.index in self.row.attack_steps
             answer = _replay(stage, step, hostile)
+            if answer.ran:
+                ran(step)
             if hostile:
                 attack.append((answer.ran, stage.consequential(step.tool)))
             else:

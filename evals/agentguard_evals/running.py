@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentguard.errors import ConfigurationError
-from agentguard_evals.case import Case, Suite
+from agentguard_evals.case import Case, Suite, Supplied
 from agentguard_evals.results import CaseResult
 from agentguard_evals.stage import Setup, Stage
 
@@ -57,7 +57,8 @@ def play(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
 
 def _once(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
     try:
-        stage = Stage(setup, tuple(case.tools), case.prompt)
+        supplied = isinstance(case, Supplied) and case.supplied
+        stage = Stage(setup, tuple(case.tools), case.prompt, supplied=supplied)
         with stage:
             verdict = case.play(stage)
     except ConfigurationError as error:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from agentguard import AgentIdentity, Guard, ToolCallDenied, ToolFailed
+from agentguard.call import ContextRequest
 from agentguard.canonical import freeze
 from agentguard.decision import Decision, Effect
 from agentguard.governance.desk import Desk
@@ -86,7 +87,10 @@ class _Made:
 
 
 class Stage:
-    """Use it with `with`; `results` are complete after the end."""
+    """Use it with `with`; `results` are complete after the end.
+
+    Where facts are `supplied`, a case says by `supply` what an operator would know of each call.
+    """
 
     def __init__(
         self,
@@ -95,7 +99,9 @@ class Stage:
         prompt: str | None,
         *,
         inferred: Mapping[str, Mapping[str, Any] | None] | None = None,
+        supplied: bool = False,
     ) -> None:
+        self.supply: Callable[[ContextRequest], Mapping[str, Any]] | None = None
         self._setup = setup
         self._inferred = inferred or {tool.name: setup.facts.of(tool) for tool in tools}
         self._beginning = (tools, prompt)
@@ -111,6 +117,7 @@ class Stage:
             store="memory:",
             directory=directory,
             tool_facts=setup.facts.entries,
+            facts=[self._known] if supplied else [],
             channels=[self._approver],
             environment=setup.environment,
         )
@@ -135,6 +142,11 @@ class Stage:
             definition=tool.plain(),
             arguments=list(properties) if isinstance(properties, Mapping) and properties else None,
         )
+
+    def _known(self, request: ContextRequest, names: frozenset[str]) -> Mapping[str, Any]:
+        """As a fact provider: what the case knows of a call."""
+        found = {} if self.supply is None else self.supply(request)
+        return {name: facts for name, facts in found.items() if name in names}
 
     # -- what a case does
 

@@ -111,7 +111,11 @@ SUITES: Final[Mapping[str, Named]] = {
         text="AgentDojo's honest tasks in other words, with other look-ups (needs `[evals]`)",
         split=_paraphrased,
     ),
-    "tau2": Named(text="tau2 retail and airline: gold actions as honest work", load=_tau2, folder="tau2"),
+    "tau2": Named(
+        text="tau2 retail and airline: gold actions, and ones that break the written policy",
+        load=_tau2,
+        folder="tau2",
+    ),
 }
 
 

@@ -31,7 +31,7 @@ def counts(suite: Suite) -> tuple[int, int, int]:
     [
         ("injecagent", {"injecagent": (17, 1054, 1054)}),
         ("agent_threat_bench", {"agent_threat_bench": (16, 19, 11)}),
-        ("tau2", {"tau2-retail": (72, 0, 0), "tau2-airline": (25, 0, 0)}),
+        ("tau2", {"tau2-retail": (72, 714, 714), "tau2-airline": (25, 123, 123)}),
         ("bfcl", {"bfcl": (200, 0, 0)}),
     ],
 )
@@ -73,6 +73,7 @@ def test_look_ups_of_tau2_answer_from_its_database() -> None:
     results = [
         json.loads(step.result)
         for case in retail.cases
+        if case.kind == "honest"
         for step in case.row.steps  # type: ignore[attr-defined]
         if step.tool == "get_order_details"
     ]
