@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from agentguard import Snapshot
+from agentguard.errors import ConfigurationError
 from agentguard_evals import CaseResult, Setup, Suite
 from agentguard_evals.running import play_suite
 from agentguard_evals.suites import load_suites
 from agentguard_evals.tau2 import BREACHES
 from agentguard_evals.tau2_airline import AirlineDesk
 from agentguard_evals.tau2_breaking import Breach
+from agentguard_evals.tau2_records import customer_of
 from agentguard_evals.tau2_retail import RetailDesk
 from tests.evals.support import DATA, needs_data
 
@@ -165,13 +167,30 @@ def test_cases_do_not_change_the_data_for_each_other(shop: Path) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_text_that_names_no_customer_is_not_what_the_suite_knows(shop: Path) -> None:
-    """Rather than a guess whose conversation it is."""
-    from agentguard.errors import ConfigurationError
+NAMESAKE = {**user("ana_lee_99"), "name": {"first_name": "Ana", "last_name": "Lee"}}
 
-    packed(shop / "tau2/retail/db.json.gz", {**SHOP, "users": {"ben_ray_2": SHOP["users"]["ben_ray_2"]}})
-    with pytest.raises(ConfigurationError, match="names no user"):
+
+@pytest.mark.parametrize(
+    ("users", "said"),
+    [
+        ({"ben_ray_2": SHOP["users"]["ben_ray_2"]}, "names no user"),
+        ({**SHOP["users"], "ana_lee_99": NAMESAKE}, "names 2 users"),
+    ],
+)
+def test_a_text_that_names_no_single_customer_is_refused(
+    shop: Path, users: Mapping[str, Any], said: str
+) -> None:
+    """Rather than a guess whose conversation it is."""
+    packed(shop / "tau2/retail/db.json.gz", {**SHOP, "users": users})
+    with pytest.raises(ConfigurationError, match=said):
         load_suites("tau2", shop)
+
+
+def test_a_namesake_is_told_apart_by_the_postcode(shop: Path) -> None:
+    """As the written policy looks a customer up."""
+    users = {**SHOP["users"], "ana_lee_99": NAMESAKE}
+    postcode = SHOP["users"]["ana_lee_1"]["address"]["zip"]
+    assert customer_of(f"You are Ana Lee, {postcode}.", users) == "ana_lee_1"
 
 
 def test_the_shop_knows_what_its_calls_changed() -> None:
