@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,8 @@ def rows(folder: Path) -> list[tuple[str, int, str]]:
 @pytest.mark.parametrize(("answer", "paid"), [("yes", True), ("no", False), ("none", False)])
 def test_all_five_effects_are_shown_and_true(answer: str, paid: bool, tmp_path: Path) -> None:
     """Whatever the person answers, five verdicts are shown, and the database agrees with them."""
-    began = time.monotonic()
     found = demo("--approve", answer, "--keep", "here", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
-    assert time.monotonic() - began < 10
     assert found.stderr == ""
     for effect in EFFECTS:
         assert re.search(rf"^    {effect} +\S+/\S+ +policies/\w+\.yaml:\d+$", found.stdout, re.MULTILINE)
