@@ -37,7 +37,7 @@ def test_everything_that_people_did_is_as_the_ledger_says(office: Office) -> Non
     office.say("reject", office.ask())
     act(office, "suspend")
     act(office, "register", facts={"owner": "owen"})
-    act(office, "register", facts={"owner": "ana"})
+    act(office, "register", who="owen", facts={"owner": "ana"})
     assert wrong(office.store) == []
     act(office, "restore", who="cai")
     act(office, "offboard")
