@@ -118,7 +118,9 @@ def post(host: Host, url: str, content: bytes, headers: Mapping[str, str]) -> Re
         except RemoteError as error:
             raise Undelivered(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = f"no answer within {host.timeout_s:g} s" if alarm.rang else f"no answer: {cause(error)}"
+            # Either may be first: the alarm over the whole, or the client's own time for one step.
+            late = alarm.rang or isinstance(error, httpx.TimeoutException)
+            why = f"no answer within {host.timeout_s:g} s" if late else f"no answer: {cause(error)}"
             raise Undelivered(why) from None
 
 
