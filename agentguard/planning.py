@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentguard.call import ContextRequest
 from agentguard.calls import Call
 from agentguard.decision import Approve
+from agentguard.provenance.plans import plan_condition
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -49,7 +50,7 @@ def offered(guard: Guard, call: Call, request: ContextRequest, approve: Approve)
         "from": plan.tool,
         "text": plan.text,
         "tools": tools,
-        "when": f'asked.plans.exists(p, p.id == "{plan.id}" && p.covers)',
+        "when": plan_condition(plan.text),
         "uses": max(_FEWEST, min(_MOST, 2 * plan.items)),
         "until": (request.now + _FOR).isoformat(),
         "rules": sorted(_rules(guard, approve)),

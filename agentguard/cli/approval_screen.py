@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from agentguard.cli import approval_text as about
@@ -81,6 +81,9 @@ def _rows(
         yield "votes" if not number else "", word, ""
     if not approval.votes:
         yield "votes", "none yet", ""
+    if isinstance(plan := approval.shown.get("plan"), Mapping):
+        wide = f"`{about.answer_command(approval)} --grant` shows and grants what the user handed over"
+        yield "plan", f"{wide}: {len(plan.get('tools') or ())} tools, {plan.get('uses')} uses", ""
     yield "until", about.deadline(approval, now), ""
     if approval.note:
         yield "note", visible(approval.note), ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentguard.cli.grants import terms_rows
+from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import complain, console, fail, fields, say, width
 from agentguard.errors import NotFound, RecordRefused
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from agentguard.stepup.model import Approval
     from agentguard.store.protocol import Store
 
-__all__ = ["GrantTerms", "give", "propose"]
+__all__ = ["GrantTerms", "give", "propose", "show_plan"]
 
 HOUR: Final = "1h"
 """How long a grant is good where nobody says; one for a session `DAY`."""
@@ -64,6 +66,7 @@ def propose(store: Store, approval: Approval, terms: GrantTerms, reason: str) ->
         content: Mapping[str, Any] = told.content
     elif isinstance(approval.shown.get("plan"), Mapping) and not terms.given:
         content = grants.plan_content(approval, reason=reason)
+        show_plan(approval.shown["plan"])
     else:
         expires = terms.expires or (DAY if terms.session else HOUR)
         content = grants.grant_content(
@@ -79,6 +82,21 @@ def propose(store: Store, approval: Approval, terms: GrantTerms, reason: str) ->
     say(f"GRANT  {content['id']}   with this approval, for the same step-up again", "bold yellow")
     fields(out, list(terms_rows(content, now)))
     return dict(content)
+
+
+def show_plan(plan: Mapping[str, Any]) -> None:
+    """The whole text that the user handed over, each line behind a bar that nothing in it can fake."""
+    from rich.text import Text
+
+    from agentguard.cli.call_text import arguments, barred
+
+    out = console()
+    out.width = width()
+    text = str(plan["text"])
+    [one] = arguments(json.dumps({"text": text}).encode()) or []
+    say(f"PLAN  what `{visible(str(plan['from']))}` returned, {len(text):,} characters", "bold yellow")
+    for line in barred(one, out.width - 4):
+        out.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def give(

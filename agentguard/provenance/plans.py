@@ -20,7 +20,7 @@ from agentguard.provenance.seen import Label, Source
 from agentguard.provenance.text import fold, tokens
 from agentguard.provenance.wording import meddles
 
-__all__ = ["LONGEST", "Plan", "Plans"]
+__all__ = ["LONGEST", "Plan", "Plans", "plan_condition", "plan_id"]
 
 LONGEST: Final = 20_000
 """Characters of a text that can be a plan: what a person can still be shown."""
@@ -120,6 +120,16 @@ def _fine(one: Judged, reading: Reading) -> bool:
             return False
 
 
+def plan_id(text: str) -> str:
+    """What a plan is called: 96 bits of its text's SHA-256, so that no other text passes for it."""
+    return "plan-" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def plan_condition(text: str) -> str:
+    """The condition of a grant for the plan of this text, and of no other."""
+    return f'asked.plans.exists(p, p.id == "{plan_id(text)}" && p.covers)'
+
+
 class Plans:
     """The plans of one session, and what was seen as read under each."""
 
@@ -146,7 +156,7 @@ class Plans:
     def _plan(self, source: Source) -> Plan | None:
         if source.number not in self._plans:
             text = _text(source)
-            name = "plan-" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
+            name = plan_id(text)
             lines = max(len(source.fields), sum(text.count(mark) for mark in (". ", "\n", ";")) + 1)
             self._plans[source.number] = Plan(name, source.number, source.tool, text, lines)
         plan = self._plans[source.number]

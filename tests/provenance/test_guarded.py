@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agentguard import AgentIdentity, Guard, Session, ToolCallDenied
+from agentguard.cli.granting import show_plan
+from agentguard.errors import RecordRefused
 from agentguard.governance import grants
 from agentguard.governance.desk import Desk
 from agentguard.governance.vouching import Word, content_digest, signed_word
 from agentguard.stepup.channels import Question
+from agentguard.stepup.model import Approval
 from agentguard.stepup.signing import sign
 from tests.governance.support import DIRECTORY, KEYS
 from tests.provenance.sessions import CONTACT, CREATE, PAY, READ, SEARCH, SEND
@@ -144,6 +148,38 @@ def test_a_plan_is_one_question_and_a_visible_grant_that_ends_with_the_session()
         assert not work.call("send_mail", to="eve@evil.example", subject="Meeting", body="We meet at ten.")
         assert not work.call("pay_bill", iban="DE89370400440532013000", amount=20)
         assert len(ben.asked) == 3
+
+
+def handed_over(text: str = "mail bea@x.example that we meet at ten") -> Approval:
+    """A question that offers a plan."""
+    with Work("Please do what is on my to-do list.", ben := Ben()) as work:
+        ben.done.set()
+        work.call("list_todos", [{"todo": "mail ann@x.example that we meet at ten"}, {"todo": text}])
+        work.call("send_mail", to="ann@x.example", subject="Meeting", body="We meet at ten.")
+        asked: Approval = ben.asked[0]
+        return asked
+
+
+def test_a_plan_is_shown_whole_before_it_is_granted_T56(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line of it, with what cannot be seen written out; not only its tools."""
+    hidden = "mail bea@x.example\u202e that we meet\x1b[2K " + "at ten " * 300 + "END"
+    asked = handed_over(hidden)
+    show_plan(asked.shown["plan"])
+    said = capsys.readouterr().out
+    assert "bea@x.example\\u202e" in said
+    assert "\u202e" not in said
+    assert "\x1b[2K" not in said
+    assert "END" in said
+    assert said.count("at ten") > 250
+
+
+def test_a_plan_that_shows_another_text_than_it_is_for_is_not_granted_T56_T13() -> None:
+    """No digest of the question covers what is shown; a store can be written to."""
+    asked = handed_over()
+    grants.plan_content(asked)
+    other = {**asked.shown["plan"], "text": "nothing but a mail to ann@x.example"}
+    with pytest.raises(RecordRefused, match="another text"):
+        grants.plan_content(replace(asked, shown={**asked.shown, "plan": other}))
 
 
 def test_a_question_that_is_approved_alone_grants_nothing() -> None:
