@@ -113,6 +113,8 @@ def run(
     if session is not None and untrusted:
         # Before it runs: a stream is read while it runs, and what it raises are other people's words too.
         session.label("untrusted")
+    if session is not None and call.streams:
+        session.missed()  # now: whoever reads it may stop early, or it may fail in the middle
     call.ran = True
     try:
         result = yield Run(arguments, final, tool.name, session)
@@ -120,23 +122,40 @@ def run(
         raise
     except Exception as error:
         yield from _ended(settle, "failed", started, type(error).__name__)
-        return Failed(_shown(error, tool.name, decision))
+        return Failed(_heard(call, _shown(error, tool.name, decision), final))
     except Closed as error:
         yield from _ended(settle, "succeeded", started, "Closed")
         return Failed(error)
     except BaseException as error:
         yield from _ended(settle, "unknown", started, type(error).__name__)
-        return Failed(_shown(error, tool.name, decision))
+        return Failed(_heard(call, _shown(error, tool.name, decision), final))
     yield from _ended(settle, "succeeded", started, None)
     for item in decision.obligations:
         if isinstance(item, RedactResult):
             result = redact(result, item.paths)
     if session is not None and not call.streams:
-        trust: Trust = "untrusted" if untrusted else "trusted"
-        session.observe(result, tool.name, trust, call_id=call.call_id, arguments=final.view)
-    elif session is not None:
-        session.missed()
+        session.observe(result, tool.name, _trust(call), call_id=call.call_id, arguments=final.view)
     return result
+
+
+def _trust(call: Call) -> Trust:
+    return "untrusted" if call.tool.facts.get("untrusted_output") is True else "trusted"
+
+
+def _heard(call: Call, error: BaseException, final: Frozen) -> BaseException:
+    """The error, once the session knows its words: they reach the agent, and may be a server's."""
+    session = call.session
+    if session is None:
+        return error
+    try:
+        if isinstance(error, BaseExceptionGroup):
+            raise ValueError("what its parts say is shown too")
+        text = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    except Exception:
+        session.missed()
+    else:
+        session.observe(text, call.tool.name, _trust(call), call_id=call.call_id, arguments=final.view)
+    return error
 
 
 def _shown(error: BaseException, tool: str, decision: Decision) -> BaseException:

@@ -189,8 +189,6 @@ class Stage:
             answer = Answer(True, error=str(error))
         overhead = time.perf_counter_ns() - begin - spent
         self._approver.wait()
-        if answer.ran and answer.error is not None:
-            self._observe_error(tool, answer.error, call_id)
         self._made.append(
             _Made(
                 call_id=call_id,
@@ -227,11 +225,6 @@ class Stage:
         self.guard.flush()
         self._read()
         return self.results[-1]
-
-    def _observe_error(self, tool: str, text: str, call_id: str) -> None:
-        known = self.guard.tools.get(tool)
-        untrusted = known is None or known.facts.get("untrusted_output") is True
-        self.session.observe(text, tool, "untrusted" if untrusted else "trusted", call_id=call_id)
 
     # -- entering, leaving, reading the ledger
 
