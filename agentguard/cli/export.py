@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agentguard.cli.replay import source, time_of
+from agentguard.cli.replay import source, span_of
 from agentguard.cli.terminal import complain, fail
 from agentguard.cli.workspace import ConfigOption, StoreOption, TenantOption, configuration, open_records
 
@@ -71,7 +71,7 @@ def export(
     Exit codes: 0 written, 1 with records that are damaged, 2 usage or the store cannot be read.
     """
     found = configuration(ctx, config)
-    span = time_of(begin, "--from"), time_of(end, "--to")
+    span = span_of(begin, end)
     if format == "jsonl":
         if types:
             fail("`--type` is for events; name `--format events`, `ocsf` or `csv`")

@@ -77,14 +77,14 @@ def convert(
     Exit codes: 0 written (or shown), 1 refused or not confirmed, 2 usage, or a rule that cannot be converted.
     """
     from agentguard.cli.flag_plan import flagged_by, planned
-    from agentguard.cli.replay import time_of
+    from agentguard.cli.replay import span_of
 
     found = configuration(ctx, config)
     if found.bundle is not None:
         fail("the policies in force are a signed bundle; change the rule where the bundle is built")
     if as_json and not (dry_run or yes):
         fail("`--json` asks nobody; add `--dry-run` or `--yes`")
-    span = time_of(begin, "--from"), time_of(end, "--until")
+    span = span_of(begin, end, "--until")
     with desk_of(found, store, tenant, directory) as desk, refusals():
         item = find(desk, id)
         plan = planned(found, item, to)

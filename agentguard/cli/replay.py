@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from agentguard.policy.replay import Accepted, Opened, Recorded, Report
     from agentguard.store.protocol import Store
 
-__all__ = ["progress", "replay", "source", "time_of"]
+__all__ = ["progress", "replay", "source", "span_of", "time_of"]
 
 _RECORDED: Final = "recorded"
 _EVERY: Final = 2000
 _MOST: Final = 1_000_000
+_Span = tuple[dt.datetime | None, dt.datetime | None]
 
 
 class _Reader(Protocol):
@@ -115,7 +116,7 @@ def replay(
     found = configuration(ctx, config)
     if jsonl is not None and store is not None:
         fail("name `--store` or `--jsonl`, and not both")
-    span = time_of(begin, "--from"), time_of(end, "--to")
+    span = span_of(begin, end)
     accepted = None if accept is None else _accepted(accept)
     new = snapshot_of(found, candidate or ())
     old = (
@@ -169,13 +170,21 @@ def time_of(text: str | None, option: str) -> dt.datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
 
 
+def span_of(begin: str | None, end: str | None, until: str = "--to") -> _Span:
+    """The period between `--from` and the option `until`; one that holds no instant is a usage error."""
+    first, last = time_of(begin, "--from"), time_of(end, until)
+    if first is not None and last is not None and first >= last:
+        fail(f"the period begins when it ends, or later; look at `--from` and `{until}`")
+    return first, last
+
+
 @contextlib.contextmanager
 def source(
     config: Config,
     url: str | None,
     jsonl: Path | None,
     tenant: str | None,
-    span: tuple[dt.datetime | None, dt.datetime | None],
+    span: _Span,
 ) -> Iterator[tuple[_Reader, int, Store | None]]:
     """Where the records come from, how much there is, and the store if it is one."""
     begin, end = span

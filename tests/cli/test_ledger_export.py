@@ -102,6 +102,18 @@ def test_what_is_no_time_is_refused(project: Path, wrong: str) -> None:
     assert "--from" in found.stderr
 
 
+@pytest.mark.parametrize("format", ("jsonl", *FORMATS))
+@pytest.mark.parametrize("end", ["2026-11-20", "2026-11-20T12:00+01:00", "2026-11-20T11:00Z"])
+def test_a_period_that_holds_no_instant_is_refused(project: Path, format: str, end: str) -> None:
+    """An empty export would look like a quiet month; no file is made either."""
+    fill(project)
+    out = project / "out"
+    span = ("--from", "2026-11-20T11:00", "--to", end)
+    found = run("ledger", "export", "--format", format, *span, "--output", str(out), code=2)
+    assert "`--from` and `--to`" in found.stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_only_some_types(project: Path, format: str) -> None:
     """By name, by the beginning of names, and several."""
