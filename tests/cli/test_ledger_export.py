@@ -102,7 +102,7 @@ def test_what_is_no_time_is_refused(project: Path, wrong: str) -> None:
     assert "--from" in found.stderr
 
 
-@pytest.mark.parametrize("format", ("jsonl", *FORMATS))
+@pytest.mark.parametrize("format", ["jsonl", *FORMATS])
 @pytest.mark.parametrize("end", ["2026-11-20", "2026-11-20T12:00+01:00", "2026-11-20T11:00Z"])
 def test_a_period_that_holds_no_instant_is_refused(project: Path, format: str, end: str) -> None:
     """An empty export would look like a quiet month; no file is made either."""
