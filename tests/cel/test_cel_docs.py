@@ -23,7 +23,10 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code: str) -> None:
     """Every Python block of the page does what it says."""
-    exec(compile(code, "docs/cel.md", "exec"), {})  # noqa: S102 - the page's own code is what is tested
+    scope: dict[str, object] = {}
+    exec(compile(code, "docs/cel.md", "exec"), scope)  # noqa: S102 - the page's own code is what is tested
+    assert "\nassert " in code, "a block that asserts nothing shows nothing"
+    assert isinstance(scope["program"], cel.Program)
 
 
 @pytest.mark.parametrize("source", [line for block in blocks("cel") for line in block.splitlines()])

@@ -57,6 +57,7 @@ class Life(RuleBasedStateMachine):
 
     records = Bundle("records")
     store_url = "memory:"
+    seen: set[Effect]
 
     @initialize()
     def begin(self) -> None:
@@ -182,6 +183,7 @@ class Life(RuleBasedStateMachine):
                 begun = one.vouched is not None and at >= self.begun(one)
                 wanted = Effect.FLAG if begun and one.holds(at) else Effect.DENY
                 assert decision.effect is wanted, (at, one)
+                self.seen.add(wanted)
 
     def begun(self, one: Known) -> dt.datetime:
         """When its approval counts from: the model keeps the latest word, the store the approval's."""
@@ -197,6 +199,8 @@ def test_whatever_people_do_only_what_was_approved_holds_T49(
     """Asked, approved, confirmed, renewed, declined, revoked, expired: in any order, by anybody."""
 
     class OnStore(Life):
+        seen = set()
+
         @property
         def store_url(self) -> str:  # type: ignore[override]
             if kind == "memory":
@@ -207,3 +211,4 @@ def test_whatever_people_do_only_what_was_approved_holds_T49(
         OnStore,
         settings=settings(max_examples=60 if kind == "memory" else 15, stateful_step_count=25, deadline=None),
     )
+    assert OnStore.seen == {Effect.FLAG, Effect.DENY}

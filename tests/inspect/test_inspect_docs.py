@@ -29,8 +29,10 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     tmp_path.chmod(0o700)
     (code,) = blocks("python")
-    exec(compile(code, "inspect.md", "exec"), {"__name__": "example"})  # noqa: S102
+    scope: dict[str, object] = {"__name__": "example"}
+    exec(compile(code, "inspect.md", "exec"), scope)  # noqa: S102
     gc.collect()
+    assert scope["sent"] == ["bo@example.org"]
 
 
 def test_the_approval_policy_names_arguments_of_the_approver(

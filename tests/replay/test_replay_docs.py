@@ -6,6 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,7 +25,10 @@ def blocks(language: str) -> list[str]:
 def test_the_code_runs() -> None:
     """As it stands there."""
     (code,) = blocks("python")
-    exec(compile(code, "replay.md", "exec"), {})  # noqa: S102
+    scope: dict[str, Any] = {}
+    exec(compile(code, "replay.md", "exec"), scope)  # noqa: S102
+    counts = scope["report"].to_json()["counts"]
+    assert (counts["tightened"], counts["loosened"]) == (1, 0)
 
 
 def test_the_accept_file_and_the_line_are_read() -> None:
