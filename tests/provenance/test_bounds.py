@@ -54,12 +54,30 @@ def test_hostile_texts_are_texts_T22_T23_T24(bad: str) -> None:
     assert origin(tracker, "eve@evil.example") == "nowhere"
 
 
+class Anything:
+    """An object of some library."""
+
+    def __repr__(self) -> str:
+        return "anything"
+
+
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe", object(), 3.5, None, [None], {1: 2}, {"a": {"b": [1, {"c": 2}]}}, {"x"}]
+    ("content", "fields"),
+    [
+        (b"\xff\xfe", [("", "\ufffd\ufffd")]),
+        (Anything(), [("", "anything")]),
+        (3.5, [("", "3.5")]),
+        (None, []),
+        ([None], []),
+        ({1: 2}, [("key", "1"), ("1", "2")]),
+        ({"a": {"b": [1, {"c": 2}]}}, [("a.b", "1"), ("a.b.c", "2")]),
+        ({"x"}, [("", "x")]),
+    ],
+    ids=repr,
 )
-def test_a_result_may_be_anything(content: object) -> None:
-    """Bytes, objects, numbers, nothing, other keys."""
-    parse_result(content)
+def test_a_result_may_be_anything(content: object, fields: list[tuple[str, str]]) -> None:
+    """Bytes, objects, numbers, nothing, other keys: the texts in it are found, and there is no error."""
+    assert [(one.name, one.text) for one in parse_result(content).fields] == fields
 
 
 def test_a_call_with_very_many_values_is_judged_in_part_and_asked_about() -> None:
