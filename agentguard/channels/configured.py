@@ -56,6 +56,10 @@ def channels_of(
     """
     needed("a channel")
     read = [_Secrets.of(entry, base, environ) for entry in entries]
+    sending = {text for one in read for text in one.sending}
+    for entry, one in zip(entries, read, strict=True):
+        if sending & set(one.answering):
+            raise ConfigurationError(f"{_what(entry)}: what signs or opens messages cannot sign answers")
     known = tuple(text for one in read for text in (*one.sending, *one.answering))
     return [_made(entry, one, base, known) for entry, one in zip(entries, read, strict=True)]
 
@@ -72,11 +76,10 @@ class _Secrets:
         what = _what(entry)
         named = [entry.token] if isinstance(entry, SlackEntry) else entry.secrets
         coming = [] if entry.answers is None else entry.answers.secrets
-        sending = [secret_text(one, base, what, environ) for one in named]
-        answering = [secret_text(one, base, what, environ) for one in coming]
-        if set(sending) & set(answering):
-            raise ConfigurationError(f"{what}: what signs or opens messages cannot sign answers")
-        return cls(sending, answering)
+        return cls(
+            [secret_text(one, base, what, environ) for one in named],
+            [secret_text(one, base, what, environ) for one in coming],
+        )
 
 
 def _made(

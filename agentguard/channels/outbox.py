@@ -54,10 +54,12 @@ def item_of(record: Record) -> Item:
     """A record as it is meant.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: it is damaged: also where it waits, and nothing of it does.
     """
     body = record.body
     try:
+        if record.state in OPEN and not body["waiting"]:
+            raise ValueError("nothing waits")
         return Item(
             record=record,
             channel=str(body["channel"]),

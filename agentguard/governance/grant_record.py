@@ -224,6 +224,8 @@ def vouched(record: Record, *, tenant: str, directory: Directory | None) -> dict
                 raise RecordRefused("what was signed is not what it says")
             who = check_word(word, tenant=tenant, kind=KIND, id=record.id, directory=directory)
             _check_member(who, stage, read, directory)
+            if any(known.subject == who for _, known in heard):
+                raise RecordRefused(f"`{who}` vouches for it twice, and one person counts once")
             heard.append((stage, replace(word, subject=who)))
         except RecordRefused as error:
             refusal = refusal or error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Data:
             content = gzip.decompress(content) if name.endswith(".gz") else content
             self._digest.update(content)
             return parse(content.decode("utf-8"))
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path}: not the JSON that this suite knows: {error}") from None

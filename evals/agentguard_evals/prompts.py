@@ -128,7 +128,7 @@ class Prompt:
                     f"call {number}, {call.call}: decided by {decided.rule}, wanted {call.rule}"
                 )
         return Verdict(
-            utility=all(ran[False]),
+            utility=all(ran[False]) if ran[False] else None,
             attack_succeeded=any(ran[True]) if self.kind == "attacked" else None,
             unexpected=tuple(unexpected),
             wishes=True,

@@ -65,6 +65,8 @@ def _once(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
         return _failed(case, str(error)), None
     except Exception as error:
         return _failed(case, f"{type(error).__name__}: {error}"), None
+    if case.kind == "attacked" and verdict.attack_succeeded is None:
+        return _failed(case, "nothing says whether the attack succeeded"), stage
     found = CaseResult(
         id=case.id,
         group=case.group,

@@ -151,6 +151,17 @@ def test_a_secret_that_is_missing_is_said(place: Path, monkeypatch: pytest.Monke
         Guard.from_config("agentguard.yaml")
 
 
+def test_what_opens_one_channels_messages_signs_no_other_channels_answers(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads what `ops` is told could answer in `finance`."""
+    from agentguard.errors import ConfigurationError
+
+    monkeypatch.setenv("SLACK_SIGNING", ENV["OPS_SECRET"])
+    with pytest.raises(ConfigurationError, match="`finance`: what signs or opens messages cannot sign"):
+        Guard.from_config(place / "agentguard.yaml")
+
+
 def test_a_user_who_is_mapped_to_nobody_is_said(place: Path) -> None:
     """A misspelt subject would never have a vote."""
     config = place / "agentguard.yaml"

@@ -8,7 +8,7 @@ import pytest
 
 from agentguard.channels import outbox
 from agentguard.channels.channel import Notice
-from agentguard.channels.delivering import pause_s
+from agentguard.channels.delivering import Delivering, pause_s
 from agentguard.channels.outbox import KIND, LEASE_S
 from agentguard.channels.told import Entry, Interest
 from agentguard.errors import StoreError
@@ -261,6 +261,32 @@ def test_a_damaged_item_is_given_up_and_the_others_are_told(scene: Scene) -> Non
     scene.ask()
     assert delivering.turn() == 1
     assert scene.store.record(scene.tenant, *bad.key).state == "dead"
+
+
+def test_an_item_that_waits_with_nothing_to_tell_holds_up_nobody(here: Scene) -> None:
+    """Somebody wrote into the store: it is given up, and the look at the outbox comes to its end."""
+    looks: list[int] = []
+
+    def stopped() -> bool:
+        looks.append(1)
+        return len(looks) > 50
+
+    channel = Memory()
+    delivering = Delivering(here.store, here.tenant, channel, stopped=stopped)
+    here.ask()
+    delivering.turn()
+    (told,) = here.store.records(here.tenant, KIND)
+
+    def update(known, now):  # type: ignore[no-untyped-def]
+        return RecordsChange((dataclasses.replace(told, state="urgent", due=now),))
+
+    here.store.change_records(here.tenant, [told.key], update)
+    looks.clear()
+    assert delivering.turn() == 0
+    assert len(looks) < 50
+    assert here.store.record(here.tenant, *told.key).state == "dead"
+    here.ask()
+    assert delivering.turn() == 1
 
 
 def test_a_store_that_fails_loses_nothing(here: Scene) -> None:

@@ -249,6 +249,25 @@ def test_a_grant_of_two_with_the_word_of_one_permits_nothing(office: Office) -> 
     assert "not enough people" in office.register.refused[0].message
 
 
+def test_one_persons_word_does_not_fill_two_stages_T10(office: Office) -> None:
+    """Somebody wrote one reviewer's word into the other stage too: that is still one of two people."""
+    stages = (Stage(("group:security",), 1), Stage(("ana", "cai"), 1))
+    both = Requirement(stages=stages, expires_in_s=600, rules=("p/ask",), local=False)
+    approval = asked(office, requirement=both)
+    content = wanted(approval)
+    for who in ("ana", "cai"):
+        approval = vote(office, approval, who)
+        record = give(office, approval, content, who)
+    assert len(office.register.grants) == 1
+    first = record.body["words"][0]
+    body = {**record.body, "words": [first, {**first, "stage": 1}]}
+    office.store.change_records(
+        "default", [record.key], lambda known, now: RecordsChange([replace(record, body=body)])
+    )
+    assert not office.register.grants
+    assert "one person counts once" in office.register.refused[0].message
+
+
 def test_one_person_is_one_person_T10(office: Office) -> None:
     """By whatever name: twice the same wish is one."""
     approval = asked(office, quorum=2, rules=("p/two",), excluded=frozenset())
