@@ -122,39 +122,36 @@ def run(
         raise
     except Exception as error:
         yield from _ended(settle, "failed", started, type(error).__name__)
-        return Failed(_heard(call, _shown(error, tool.name, decision), final))
+        return Failed(_heard(call, _shown(error, tool.name, decision)))
     except Closed as error:
         yield from _ended(settle, "succeeded", started, "Closed")
         return Failed(error)
     except BaseException as error:
         yield from _ended(settle, "unknown", started, type(error).__name__)
-        return Failed(_heard(call, _shown(error, tool.name, decision), final))
+        return Failed(_heard(call, _shown(error, tool.name, decision)))
     yield from _ended(settle, "succeeded", started, None)
     for item in decision.obligations:
         if isinstance(item, RedactResult):
             result = redact(result, item.paths)
     if session is not None and not call.streams:
-        session.observe(result, tool.name, _trust(call), call_id=call.call_id, arguments=final.view)
+        trust: Trust = "untrusted" if untrusted else "trusted"
+        session.observe(result, tool.name, trust, call_id=call.call_id, arguments=final.view)
     return result
 
 
-def _trust(call: Call) -> Trust:
-    return "untrusted" if call.tool.facts.get("untrusted_output") is True else "trusted"
-
-
-def _heard(call: Call, error: BaseException, final: Frozen) -> BaseException:
+def _heard(call: Call, error: BaseException) -> BaseException:
     """The error, once the session knows its words: they reach the agent, and may be a server's."""
     session = call.session
-    if session is None:
+    if session is None or isinstance(error, AgentGuardError):
         return error
     try:
         if isinstance(error, BaseExceptionGroup):
             raise ValueError("what its parts say is shown too")
         text = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        # In brackets it never reads as the fields of a result.
+        session.failed(f"({type(error).__name__}) {text}", call.tool.name, call.call_id)
     except Exception:
         session.missed()
-    else:
-        session.observe(text, call.tool.name, _trust(call), call_id=call.call_id, arguments=final.view)
     return error
 
 

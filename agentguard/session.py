@@ -85,6 +85,7 @@ class Session:
         self._workload = freeze(workload).view if workload is not None else None
         self._labels = tuple(sorted(set(labels)))
         self._lock = threading.Lock()
+        self._seeing = threading.RLock()
         self._calls = 0
         self._seen: dict[str, None] = {}
         self._denied: dict[tuple[str, str], int] = {}
@@ -112,22 +113,33 @@ class Session:
         """
         if trust not in ("user", "system", "trusted", "untrusted"):
             raise ConfigurationError(f"trust must be user, system, trusted or untrusted, not {trust!r}")
-        observation = Observation(content, source, trust, call_id, arguments)
-        self.observations.append(observation)
-        self._observed += 1
-        if self._provenance is not None:
-            self._provenance.take(observation)
-        elif self.guard.in_force.tracks:
-            self.provenance()
+        self._enter(Observation(content, source, trust, call_id, arguments))
         if trust == "untrusted":
             self.label("untrusted")
+
+    def failed(self, said: str, tool: str, call_id: str) -> None:
+        """Say what a tool raised: text that the agent is shown, and that nobody vouches for.
+
+        It was no call that ran, and by itself it does not label the session.
+        """
+        self._enter(Observation(said, tool, "untrusted", call_id))
+
+    def _enter(self, observation: Observation) -> None:
+        with self._seeing:
+            self.observations.append(observation)
+            self._observed += 1
+            if self._provenance is not None:
+                self._provenance.take(observation)
+            elif self.guard.in_force.tracks:
+                self.provenance()
 
     def missed(self) -> None:
         """Say that something entered the agent's context that nobody could observe, such as a stream: from
         here on nothing is taken to be harmless for not having been seen."""
-        self._unseen = True
-        if self._provenance is not None:
-            self._provenance.tracker.seen.full = True
+        with self._seeing:
+            self._unseen = True
+            if self._provenance is not None:
+                self._provenance.tracker.seen.full = True
 
     def label(self, name: str) -> None:
         """Add a label for the rest of the session; labels are never taken away."""
@@ -148,12 +160,14 @@ class Session:
 
     def provenance(self) -> Provenance:
         """Where values come from in this session; begun when the policies in force first ask for it."""
-        if self._provenance is None:
-            from agentguard.tracking import Provenance
+        # INVARIANT: nothing is observed while it is made, or it would be in no index.
+        with self._seeing:
+            if self._provenance is None:
+                from agentguard.tracking import Provenance
 
-            missing = self._unseen or self._observed > len(self.observations)
-            self._provenance = Provenance(self.guard, self.observations, missing=missing)
-        return self._provenance
+                missing = self._unseen or self._observed > len(self.observations)
+                self._provenance = Provenance(self.guard, self.observations, missing=missing)
+            return self._provenance
 
     def facts(self) -> Mapping[str, Any]:
         """As conditions see it: `session.id`, `session.labels`, `session.calls`."""

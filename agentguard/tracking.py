@@ -62,7 +62,7 @@ class Provenance:
         if observation.trust == "system":
             trusted = True
         elif tool is not None and observation.arguments is not None:
-            trusted = facts.get("untrusted_output") is False
+            trusted = observation.trust != "untrusted" and facts.get("untrusted_output") is False
         else:
             trusted = observation.trust == "trusted" and facts.get("untrusted_output") is not None
         self.trail.add(observation.source, untrusted=not trusted, arguments=observation.arguments)
