@@ -19,7 +19,8 @@ Words = Annotated[frozenset[str], Field(strict=False)]
 
 class Delegation(BaseModel):
     """How a request hands over: a verb, and shortly after it a noun; or a phrase. Words of `own` between say
-    that the user lists the steps."""
+    that the user lists the steps. `doing` verbs hand over with a pronoun of `objects`, `having` ones where a
+    word of `done` follows; `saying` and `documents` say that something is said elsewhere."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,6 +28,13 @@ class Delegation(BaseModel):
     nouns: Words = frozenset()
     phrases: Words = frozenset()
     own: Words = frozenset()
+    doing: Words = frozenset()
+    having: Words = frozenset()
+    done: Words = frozenset()
+    objects: Words = frozenset()
+    between: Words = frozenset()
+    saying: Words = frozenset()
+    documents: Words = frozenset()
 
 
 class Superlatives(BaseModel):
@@ -67,6 +75,7 @@ class Lexicon(BaseModel):
     stating: Words = frozenset()
     ensuring: Words = frozenset()
     starters: Words = frozenset()
+    things: Words = frozenset()
     common: Words = frozenset()
     plural: Words = frozenset()
     open: Words = frozenset()

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
+from agentguard.provenance.asking import Asked
+from agentguard.provenance.handing import delegates, refers
 from agentguard.provenance.lexicon import Lexicon, lexicon, lexicons
 from agentguard.provenance.literals import Literals, Shape, literals, normal, shape_of
-from agentguard.provenance.text import bounded_in, fold, hidden, number, tokens
+from agentguard.provenance.text import any_of, bounded_in, fold, hidden, number, plain, tokens
 from agentguard.tools import Action
 
 __all__ = ["LONGEST", "Request", "read_request"]
@@ -24,38 +26,10 @@ __all__ = ["LONGEST", "Request", "read_request"]
 LONGEST: Final = 65_536
 """Characters of the user's words that are read; beyond, the request counts as unknown."""
 
-_CLAUSE: Final = re.compile(r"(?:[.!?;:]+(?=\s|$)|\n+|\s[-–—]\s|[()])")
-_WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[$€£,]")
 _QUOTED: Final = re.compile(
     r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`"
 )
 _NAME: Final = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:(?:of|the|de|van|and|&)\s+)?[A-Z][\w'’-]*){0,5}")
-_TELLING: Final = frozenset({"i", "he", "she", "they", "we", "who", "that", "was", "were", "has"})
-_LINK: Final = re.compile(r"(?:https?://|www\.)\S{1,2000}")
-_QUESTIONS: Final = frozenset(
-    [
-        "what",
-        "who",
-        "whom",
-        "whose",
-        "when",
-        "where",
-        "how",
-        "why",
-        "which",
-        "does",
-        "did",
-        "do",
-        "is",
-        "are",
-        "was",
-        "were",
-    ]
-)
-_DOING: Final = frozenset({"does", "did", "do", "is", "are", "was", "were", "has", "have", "had"})
-_JOINING: Final = frozenset({"and", "then", "please", ","})
-_AUXILIARY: Final = 6
-_NEAR: Final = 8
 _FEWEST: Final = 0.12
 _SHORT: Final = 6
 _COUNTED: Final = 3
@@ -78,6 +52,7 @@ class Request:
     topics: frozenset[str] = frozenset()
     plural: bool = False
     delegated: bool = False
+    referring: bool = False
     pointing: bool = False
     open: bool = False
     most: bool = False
@@ -121,7 +96,7 @@ def read_request(text: str) -> Request:
     """What the user's words say; several messages are one text, a line each."""
     exact = text[:LONGEST]
     folded = fold(exact)
-    found_words = [_plain(word) for word in tokens(folded)]
+    found_words = [plain(word) for word in tokens(folded)]
     words = frozenset(tokens(folded)) | frozenset(found_words)
     words |= {_stem(word) for word in words}
     found = literals(exact)
@@ -138,7 +113,8 @@ def read_request(text: str) -> Request:
     languages = _languages(found_words)
     if not languages:
         return base
-    asked = _Asked(languages, exact)
+    asked = Asked(languages, _QUOTED.sub(" ", exact))
+    own_words = [plain(word) for word in tokens(fold(_QUOTED.sub(" ", exact)))]
     spoken = _Spoken(languages, found_words, folded)
     english = lexicon()
     return replace(
@@ -149,13 +125,17 @@ def read_request(text: str) -> Request:
         weak=spoken.weak,
         topics=spoken.topics | _topics_of(found, exact, english),
         plural=_is_plural(languages, found_words) or len(found.of("email")) > 1,
-        delegated=any(_delegated(one, spoken.folded, found_words) for one in languages),
+        delegated=any(delegates(one, spoken.folded, found_words) for one in languages),
+        referring=any(refers(one, own_words) for one in languages),
         pointing=spoken.any("pointers"),
         open=spoken.any("open"),
-        most=any(_any(found_words, one.superlatives.most) for one in languages),
-        least=any(_any(found_words, one.superlatives.least) for one in languages),
+        most=any(any_of(found_words, one.superlatives.most) for one in languages),
+        least=any(any_of(found_words, one.superlatives.least) for one in languages),
         # The lists of other languages are short: what they do not know may still be asked for.
-        unknown=asked.unknown or len(text) > LONGEST or any(one is not english for one in languages),
+        unknown=asked.unknown
+        or not (asked.verbs or asked.questions)
+        or len(text) > LONGEST
+        or any(one is not english for one in languages),
         cued=spoken.any("cues"),
     )
 
@@ -165,7 +145,7 @@ class _Spoken:
 
     def __init__(self, languages: Sequence[Lexicon], words: Sequence[str], folded: str) -> None:
         self.languages, self.words = languages, words
-        self.folded = _plain(folded)
+        self.folded = plain(folded)
         distinct = {*words, *[_stem(word) for word in words]}
         self.topics = frozenset[str]().union(*[one.topics_of(word) for one in languages for word in distinct])
         self.weak = frozenset(
@@ -176,7 +156,7 @@ class _Spoken:
         )
 
     def any(self, what: str) -> bool:
-        return any(_any(self.words, getattr(one, what)) for one in self.languages)
+        return any(any_of(self.words, getattr(one, what)) for one in self.languages)
 
 
 def _topics_of(found: Literals, exact: str, english: Lexicon) -> frozenset[str]:
@@ -189,168 +169,6 @@ def _topics_of(found: Literals, exact: str, english: Lexicon) -> frozenset[str]:
 
 
 _ABOUT: Final[Mapping[Shape, str]] = {"email": "mail", "url": "web", "iban": "money", "file": "file"}
-_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
-
-
-@lru_cache(maxsize=65_536)
-def _plain(word: str) -> str:
-    """A word without accents, as the word lists spell it."""
-    if word.isascii():
-        return word
-    bare = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
-    return "".join([char for char in bare if not unicodedata.combining(char)])
-
-
-class _Asked:
-    """The verbs in asking position, clause by clause, as English base forms."""
-
-    def __init__(self, languages: Sequence[Lexicon], text: str) -> None:
-        self.language = lexicon()
-        self.languages = languages
-        self.verbs: set[str] = set()
-        self.unknown = False
-        for clause in _CLAUSE.split(_LINK.sub(". ", _QUOTED.sub(" ", text))):
-            shown = _WORD.findall(clause)
-            words = [_plain(word.casefold().replace("’", "'")) for word in shown]
-            words, shown = self._joined(words, shown)
-            if words:
-                self._clause(words, shown)
-
-    def _joined(self, words: list[str], shown: list[str]) -> tuple[list[str], list[str]]:
-        """With several words that are one verb as that verb."""
-        kept: list[str] = []
-        same: list[str] = []
-        at = 0
-        while at < len(words):
-            verb, length = self._phrase(words, at)
-            kept.append(verb or words[at])
-            same.append(verb or shown[at])
-            at += length
-        return kept, same
-
-    def _phrase(self, words: list[str], at: int) -> tuple[str, int]:
-        for length in (4, 3, 2):
-            phrase = " ".join(words[at : at + length])
-            for one in self.languages:
-                if phrase in one.phrases and at + length <= len(words):
-                    return one.phrases[phrase], length
-        return "", 1
-
-    def _clause(self, words: list[str], shown: list[str]) -> None:
-        told = words[0] in _QUESTIONS and _any(words[:_AUXILIARY], _DOING)
-        for at, word in enumerate(words):
-            if self._refused(words, at) or (told and words[at - 1] not in _JOINING):
-                continue
-            verb = self._verb(words, at, word)
-            if verb is not None:
-                self.verbs.add(verb)
-        self._look_at_first(words, shown)
-
-    def _look_at_first(self, words: list[str], shown: list[str]) -> None:
-        """A word that asks and that no list knows makes the request unknown."""
-        at = 0
-        while at < len(words) and (words[at] == "," or self._in(words[at], "openers")):
-            at += 1
-        if at >= len(words) or (at == 0 and len(words) < 2):
-            return
-        word = words[at]
-        if not word.isalpha() or self._in(word, "starters") or self._in(word, "common"):
-            return
-        if shown[at][:1].isupper() and (at > 0 or self._subject(words[at + 1 : at + 2])):
-            return
-        noun = any(one.topics_of(word) for one in self.languages)
-        if self._lemma(word) is None and not noun and not word.endswith(("ly", "s")):
-            self.unknown = True
-
-    def _in(self, word: str, what: str) -> bool:
-        return any(word in getattr(one, what) for one in self.languages)
-
-    def _subject(self, after: list[str]) -> bool:
-        """Whether a capitalised word begins a statement: its verb comes next."""
-        return bool(after) and (
-            after[0].endswith(("ed", "s", "nt", "ote", "aid")) or self._in(after[0], "starters")
-        )
-
-    def _refused(self, words: list[str], at: int) -> bool:
-        return any(self._in(word, "refusals") for word in words[max(0, at - 2) : at])
-
-    def _verb(self, words: list[str], at: int, word: str) -> str | None:
-        language = self.language
-        lemma = self._lemma(word)
-        if lemma is None:
-            return None
-        before = words[at - 1] if at else ""
-        if self._foreign(word):
-            return lemma
-        if word != lemma and not word.endswith("ing"):
-            return lemma if self._passive(words, at) else None
-        if word.endswith("ing") and word != lemma:
-            return None if before in ("the", "a", "my", "our", "this", "that", "any") else lemma
-        if before in (
-            "the",
-            "a",
-            "an",
-            "my",
-            "our",
-            "your",
-            "his",
-            "her",
-            "their",
-            "this",
-            "that",
-            "of",
-            "any",
-        ):
-            return None
-        if word in ("tell", "show", "give", "get") and at + 1 < len(words) and words[at + 1] in ("me", "us"):
-            return "find"
-        if word in language.nouns and at and before not in language.openers and before != ",":
-            return None if before not in ("me", "them", "him", "it", "not") else lemma
-        return lemma
-
-    def _passive(self, words: list[str], at: int) -> bool:
-        before = words[max(0, at - 6) : at]
-        asks = _any(before, self.language.auxiliaries) or (
-            _any(before, self.language.stating) and _any(words[:at], self.language.ensuring)
-        )
-        return asks and not _any(words[max(0, at - 2) : at], _TELLING)
-
-    def _foreign(self, word: str) -> bool:
-        return any(word in one.irregular for one in self.languages if one is not self.language)
-
-    def _lemma(self, word: str) -> str | None:
-        found = _lemma(self.language, word) if self.language in self.languages else None
-        if found is None:
-            found = next((one.irregular[word] for one in self.languages if word in one.irregular), None)
-        return found
-
-
-def _lemma(language: Lexicon, word: str) -> str | None:
-    if language.actions_of(word):
-        return word
-    if word in language.irregular:
-        return language.irregular[word]
-    for ending, put in (("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("d", "")):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
-            stem = word[: -len(ending)] + put
-            if language.actions_of(stem):
-                return stem
-            if len(stem) > 3 and stem[-1] == stem[-2] and language.actions_of(stem[:-1]):
-                return stem[:-1]
-            if stem.endswith("i") and language.actions_of(stem[:-1] + "y"):
-                return stem[:-1] + "y"
-    return None
-
-
-def _delegated(language: Lexicon, text: str, words: list[str]) -> bool:
-    if any(bounded_in(phrase, text) >= 0 for phrase in language.delegation.phrases):
-        return True
-    for at, word in enumerate(words):
-        near = words[at + 1 : at + _NEAR]
-        handed = word in language.delegation.verbs and _any(near, language.delegation.nouns)
-        if handed and not _any(near, language.delegation.own):
-            return True
-    return False
 
 
 def _languages(words: Sequence[str]) -> list[Lexicon]:
@@ -372,7 +190,7 @@ def _languages(words: Sequence[str]) -> list[Lexicon]:
 def _is_plural(languages: Sequence[Lexicon], words: Sequence[str]) -> bool:
     """Whether the request means several; not by what it only counts (`the channel with the most users`)."""
     return any(
-        word in one.plural and not _any(words[max(0, at - _COUNTED) : at], _counting(one))
+        word in one.plural and not any_of(words[max(0, at - _COUNTED) : at], _counting(one))
         for one in languages
         for at, word in enumerate(words)
     )
@@ -380,10 +198,6 @@ def _is_plural(languages: Sequence[Lexicon], words: Sequence[str]) -> bool:
 
 def _counting(language: Lexicon) -> frozenset[str]:
     return language.superlatives.most | language.superlatives.least | {"number"}
-
-
-def _any(words: Iterable[str], among: frozenset[str]) -> bool:
-    return any(word in among for word in words)
 
 
 @lru_cache(maxsize=1)

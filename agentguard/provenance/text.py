@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
-__all__ = ["bounded_in", "compat", "fold", "hidden", "number", "tokens"]
+__all__ = ["any_of", "bounded_in", "compat", "fold", "hidden", "number", "plain", "tokens"]
 
 _STRIP_LEFT: Final = "\"'`“”‘’«»([{<#@*_ \t\n"
 _STRIP_RIGHT: Final = "\"'`“”‘’«»)]}>/.!?,;:*_ \t\n"
 _HIDDEN: Final = frozenset({"Cf", "Cc", "Co", "Cs", "Cn"})
 _LONGEST_NUMBER: Final = 32
+_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _RUNS: Final = re.compile(r"[^\W_]+")
 
 
@@ -40,6 +43,20 @@ def hidden(text: str) -> bool:
     return any(
         unicodedata.category(char) in _HIDDEN and not char.isspace() for char in text
     ) or unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text)
+
+
+@lru_cache(maxsize=65_536)
+def plain(word: str) -> str:
+    """A word without accents, as the word lists spell it."""
+    if word.isascii():
+        return word
+    bare = unicodedata.normalize("NFD", word.translate(_UMLAUTS))
+    return "".join([char for char in bare if not unicodedata.combining(char)])
+
+
+def any_of(words: Iterable[str], among: frozenset[str]) -> bool:
+    """Whether any of the words is one of those."""
+    return any(word in among for word in words)
 
 
 def tokens(folded: str) -> list[str]:

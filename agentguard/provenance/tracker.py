@@ -167,14 +167,17 @@ class Tracker:
             return found
 
     def _choose(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
-        """What the user named comes first, also where the call only belongs to it; then what it led to."""
+        """What the user named comes first, also where the call only belongs to it; then what it led to. Where
+        they handed over, what they named is offered beside a call that it cannot cover, for those after it."""
         plans = self._plans.of(self._reading())
         covering = [plan for plan, covers in self._covering(kind, facts, args, plans) if covers]
         named = [plan for plan in plans if self._labels[plan.number] in ("named", "enum")]
         values = values_of(kind.action, facts.get("roles") or {}, args)
         keys = [value.text for value in values if value.key and not self.request.holds(value.text)]
         beside = [plan for plan in named if any(self._under(plan).request.holds(text) for text in keys)]
-        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering]), None)
+        handed = self.request.delegated or self.request.referring
+        others = [plan for plan in named if handed and not self.seen.sources[plan.number].inert]
+        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering, *others]), None)
 
     def _under(self, plan: Plan) -> Reading:
         return self._plans.reading(plan, self._reading(), self._said)
@@ -200,7 +203,7 @@ class Tracker:
         begun = bool(read or echoed) or seen.full
         return {
             "acts": kind.action != "read" and begun,
-            "certain": not request.unknown and not request.delegated,
+            "certain": not (request.unknown or request.delegated or request.referring),
             "telling": seen.full or not all(source.inert for source in [*read, *echoed]),
             "mild": grade == 1 and given and stakes != "high" and (own or kind.action in _ADDING),
             "grade": grade,
@@ -209,6 +212,7 @@ class Tracker:
             "stakes": stakes,
             "unknown": request.unknown,
             "delegated": request.delegated,
+            "referring": request.referring,
             "pointing": request.pointing,
             "plural": request.plural,
             "open": request.open,

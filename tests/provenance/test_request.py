@@ -69,11 +69,53 @@ def test_what_no_list_explains_is_unknown(prompt: str) -> None:
         ("Work through the list for me.", True),
         ("Perform the following tasks: 1. Read a.txt. 2. Mail it to Bo.", False),
         ("Mail the list to Bo.", False),
+        ("Priya wrote about the badges, can you sort it out?", True),
+        ("See the ticket and get that done.", True),
+        ("Handle all of this, please.", True),
+        ("Fix this page, it has a typo.", False),
+        ("Get me the report.", False),
     ],
 )
 def test_handing_over_is_told_from_listing(prompt: str, delegated: bool) -> None:
     """Steps that the user lists are the user's own."""
     assert read_request(prompt).delegated is delegated
+
+
+@pytest.mark.parametrize(
+    ("prompt", "referring"),
+    [
+        ("Schedule the meetings that the minutes ask for.", True),
+        ("Label the issues as CONTRIBUTING.md describes.", True),
+        ("The runbook covers this.", True),
+        ("Move my meetings accordingly.", True),
+        ("Mail the report to Bo.", False),
+        ("Mail 'as the wiki says' to Bo.", False),
+    ],
+)
+def test_what_is_said_elsewhere_is_referred_to(prompt: str, referring: bool) -> None:
+    """Then nothing is denied for not having been asked for in the user's own words."""
+    assert read_request(prompt).referring is referring
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Read the mail from Bo and ping the team.",
+        "Read the mail from Bo, then loop the team in.",
+        "Priya's mail about the badges.",
+    ],
+)
+def test_a_word_that_may_ask_and_is_not_known_makes_the_request_unknown(prompt: str) -> None:
+    """Wherever it stands; and so does a request that asks for nothing."""
+    assert read_request(prompt.replace("ping", "frobnicate").replace("loop", "frobnicate")).unknown
+
+
+@pytest.mark.parametrize(
+    "prompt", ["What is in Ann's mail?", "Read the mail and tell Bo about it.", "Which is best?"]
+)
+def test_what_is_understood_is_not_unknown(prompt: str) -> None:
+    """Questions, and verbs of the lists."""
+    assert not read_request(prompt).unknown
 
 
 @pytest.mark.parametrize(
