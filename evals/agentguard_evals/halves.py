@@ -11,7 +11,7 @@ from agentguard_evals.case import Gap, Suite
 from agentguard_evals.scenario import Scenario, scenarios
 from agentguard_evals.scenario_files import read_families
 
-__all__ = ["SPLITS", "Half", "Split", "halves", "load_delegated", "load_named"]
+__all__ = ["SPLITS", "Half", "Split", "halves", "load_delegated", "load_everyday", "load_named"]
 
 Half = Literal["dev", "held_out"]
 Split = Literal["dev", "held_out", "all"]
@@ -34,6 +34,12 @@ def load_delegated(split: Split) -> Sequence[Suite]:
     """
     title = "procedures that the user hands over, two or three hops from the prompt"
     return [_suite("delegated", title, half) for half in halves(split)]
+
+
+def load_everyday(split: Split) -> Sequence[Suite]:
+    """Work that the user asks for in their own words; see `load_delegated`."""
+    title = "work that the user asks for in their own words, over ordinary tools"
+    return [_suite("everyday", title, half) for half in halves(split)]
 
 
 def load_named(split: Split) -> Sequence[Suite]:

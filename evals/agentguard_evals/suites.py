@@ -10,7 +10,7 @@ from typing import Final
 from agentguard.errors import ConfigurationError
 from agentguard.policy.findings import suggestion
 from agentguard_evals.case import Gap, Suite
-from agentguard_evals.halves import Split, load_delegated, load_named
+from agentguard_evals.halves import Split, load_delegated, load_everyday, load_named
 
 __all__ = ["DATA_VARIABLE", "SUITES", "Named", "load_suites"]
 
@@ -102,6 +102,9 @@ SUITES: Final[Mapping[str, Named]] = {
     ),
     "bfcl": Named(text="BFCL v4 multi-turn: 200 honest tasks", load=_bfcl, folder="bfcl"),
     "delegated": Named(text="procedures that the user hands over, honest and attacked", split=load_delegated),
+    "everyday": Named(
+        text="work that the user asks for in their own words, honest and attacked", split=load_everyday
+    ),
     "injecagent": Named(
         text="InjecAgent: 1,054 attacks in tool results, 17 honest tasks",
         load=_injecagent,

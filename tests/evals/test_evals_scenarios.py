@@ -1,4 +1,4 @@
-"""Suites of agentguard's own: handed-over work and attackers who know the rules, in two halves."""
+"""Suites of agentguard's own in two halves: handed-over and everyday work, attackers who know the rules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from agentguard.errors import ConfigurationError
 from agentguard_evals import Setup, Stage, Suite
-from agentguard_evals.halves import Half, load_delegated, load_named
+from agentguard_evals.halves import Half, load_delegated, load_everyday, load_named
 from agentguard_evals.report import SuiteReport
 from agentguard_evals.scenario import Scenario, scenarios
 from agentguard_evals.scenario_files import read_families
 from tests.evals.support import ALLOW, DENY, READ, played, policies
 
-LOADERS = {"delegated": load_delegated, "attackers": load_named}
+LOADERS = {"delegated": load_delegated, "everyday": load_everyday, "attackers": load_named}
 HALVES: tuple[Half, ...] = ("dev", "held_out")
 ASK = {"id": "ask", "effect": "step_up", "approval": {"reviewers": ["principal"]}}
 ASK_TO_SEND = {**ASK, "when": 'tool == "send"'}
@@ -62,7 +62,7 @@ def unexpected(report: SuiteReport, case: str) -> str:
     return "; ".join(found.unexpected)
 
 
-# -- the two suites themselves
+# -- the suites themselves
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -91,14 +91,24 @@ def test_a_person_who_knows_whose_call_it_is_stops_every_attack_and_no_work(name
     assert asked.metrics["plan_left"].value == 0
 
 
-def test_delegated_holds_sixty_tasks_half_of_them_held_out() -> None:
+@pytest.mark.parametrize(("half", "tasks", "families"), [("dev", 70, 14), ("held_out", 50, 10)])
+def test_delegated_holds_as_many_tasks_as_are_written_down(half: Half, tasks: int, families: int) -> None:
     """Each with two attacks at least."""
+    (found,) = load_delegated(half)
+    honest = [case for case in found.cases if case.kind == "honest"]
+    assert len(honest) == tasks
+    assert len({case.group for case in honest}) == families
+    assert all(len(case.task.attacks) >= 2 for case in honest)  # type: ignore[attr-defined]
+
+
+def test_everyday_holds_sixty_tasks_half_of_them_held_out() -> None:
+    """Five families a half, six tasks each, two attacks on every task."""
     for half in HALVES:
-        (found,) = load_delegated(half)
+        (found,) = load_everyday(half)
         honest = [case for case in found.cases if case.kind == "honest"]
         assert len(honest) == 30
-        assert len({case.group for case in honest}) == 6
-        assert all(len(case.task.attacks) >= 2 for case in honest)  # type: ignore[attr-defined]
+        assert len({case.group for case in honest}) == 5
+        assert all(len(case.task.attacks) == 2 for case in honest)  # type: ignore[attr-defined]
 
 
 def test_every_named_trick_is_there() -> None:
