@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -168,6 +169,17 @@ class Session:
                 missing = self._unseen or self._observed > len(self.observations)
                 self._provenance = Provenance(self.guard, self.observations, missing=missing)
             return self._provenance
+
+    def twin(self) -> Session:
+        """Another session of the same run, which saw and did the same until now: what happens in one of them
+        the other does not know. For asking what would be decided. Nobody has entered it."""
+        with self._seeing, self._lock:
+            other = copy.copy(self)
+            other._seen, other._denied = {**self._seen}, {**self._denied}
+            other.observations = self.observations.copy()
+            other._provenance = None if self._provenance is None else self._provenance.copy()
+        other._lock, other._seeing, other._inside = threading.Lock(), threading.RLock(), 0
+        return other
 
     def facts(self) -> Mapping[str, Any]:
         """As conditions see it: `session.id`, `session.labels`, `session.calls`."""

@@ -35,11 +35,17 @@ class Provenance:
 
     def __init__(self, guard: Guard, observations: Iterable[Observation], *, missing: bool = False) -> None:
         self._guard = guard
-        self.tracker: Final = Tracker()
+        self.tracker = Tracker()
         self.tracker.seen.full = missing
-        self.trail: Final = Trail()
+        self.trail = Trail()
         for one in list(observations):
             self.take(one)
+
+    def copy(self) -> Provenance:
+        """The same knowledge for another session."""
+        other = Provenance(self._guard, ())
+        other.tracker, other.trail = self.tracker.copy(), self.trail.copy()
+        return other
 
     def take(self, observation: Observation) -> None:
         """One more thing that the agent was shown."""
@@ -81,6 +87,12 @@ class Trail:
 
     def __init__(self) -> None:
         self._items: deque[tuple[str, bool, str | None, float]] = deque(maxlen=_KEPT)
+
+    def copy(self) -> Trail:
+        """The same past."""
+        other = Trail()
+        other._items = self._items.copy()
+        return other
 
     def add(self, source: str, *, untrusted: bool, arguments: Mapping[str, Any] | None = None) -> None:
         """One more; without arguments it was no call."""

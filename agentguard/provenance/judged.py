@@ -21,6 +21,7 @@ from agentguard.provenance.wording import instructs, meddled
 __all__ = ["Judged", "judge"]
 
 _LOOKED_AT: Final = 512
+_SHORT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def judge(value: Value, origin: Origin, reading: Reading, filled: Mapping[str, s
         "meddled": any(meddled(text, at, len(value.text)) for text, at in origin.contexts),
         "addressed": value.role in ("recipient", "destination"),
         "web": bool(origin.sources) and all(source.action == "fetch" for source in origin.sources),
-        "only": _only(value, shape, origin),
+        "only": _only(value, shape, origin, reading),
         "sensitive": bool(_sensitive() & set(tokens(fold(value.text)[:_LOOKED_AT]))),
     }
     return Judged(value, origin, facts)
@@ -84,15 +85,65 @@ def _sensitive() -> frozenset[str]:
 
 def accounted(judged: Sequence[Judged], kind: Kind, request: Request) -> None:
     """Mark the values of named texts that the request accounts for: a page to be fetched, a thing to be made,
-    and an anchored address (beside one of the user's, where they point to the text and it holds no other)."""
-    anchored = any(one.value.key and one.origin.name == "user" for one in judged)
+    and an anchored address."""
+    medium = stakes_of(kind.action) == "medium"
     for one in judged:
         facts = one.facts
         fetched = kind.action == "fetch" and not facts["web"]
         made = kind.action == "create" and one.value.role in ("object", "path")
-        anchor = anchored and request.pointing and facts["only"] and not facts["closed"]
-        fine = fetched or made or (anchor and stakes_of(kind.action) == "medium")
+        fine = fetched or made or (medium and _anchored(one, judged, request))
         facts["accounted"] = fine and not facts["instructed"]
+
+
+def _anchored(one: Judged, judged: Sequence[Judged], request: Request) -> bool:
+    """Whether an address belongs to somebody whom the user named in another argument of the call, where they
+    point to the text and no text that they named holds another.
+
+    INVARIANT: what anchors is itself an address or a proper name: any other word of the request would do as
+    well for an attacker. An e-mail address spells that name, or the user speaks of mail.
+    """
+    facts = one.facts
+    if not request.pointing or not facts["only"] or facts["closed"]:
+        return False
+    names = [
+        other.value.text
+        for other in judged
+        if other.facts["addressed"]
+        and other.origin.name == "user"
+        and _argument(other) != _argument(one)
+        and (other.facts["external"] or _proper(other.value.text))
+    ]
+    match facts["shape"]:
+        case "email":
+            spelt = any(_spells(one.value.text, name) for name in names)
+            return one.value.role == "recipient" and bool(names) and (spelt or "mail" in request.topics)
+        case "url":
+            return one.value.role == "destination" and bool(names)
+        case _:
+            return False
+
+
+def _argument(one: Judged) -> str:
+    return one.value.path.removeprefix("args.").partition("[")[0].partition(".")[0]
+
+
+def _spells(address: str, name: str) -> bool:
+    return any(len(word) >= _SHORT and word in fold(address) for word in tokens(fold(name)))
+
+
+def _proper(text: str) -> bool:
+    """Whether a text holds a word that no language has: a name."""
+    return any(not _plain(word) for word in tokens(fold(text)))
+
+
+def _plain(word: str) -> bool:
+    return any(
+        word in one.common
+        or word in one.starters
+        or word in one.openers
+        or bool(one.actions_of(word) or one.topics_of(word))
+        for one in lexicons().values()
+    )
 
 
 def _closed(value: Value, shape: str, request: Request) -> bool:
@@ -110,12 +161,13 @@ def _second(value: Value, request: Request, filled: Mapping[str, set[str]]) -> b
     return bool(before) and fold(value.text) not in before
 
 
-def _only(value: Value, shape: str, origin: Origin) -> bool:
-    """Whether each source that holds it holds no other value of its shape."""
+def _only(value: Value, shape: str, origin: Origin, reading: Reading) -> bool:
+    """Whether each source that holds it, and each that the user named, holds no other value of its shape."""
     if shape not in EXTERNAL or not origin.sources:
         return False
     form = normal(value.text, shape)  # type: ignore[arg-type]
-    return all(source.literals().of(shape) == {form} for source in origin.sources)  # type: ignore[arg-type]
+    named = [source for source in reading.seen.sources if reading.label(source) == "named"]
+    return all(source.literals().of(shape) <= {form} for source in [*origin.sources, *named])  # type: ignore[arg-type]
 
 
 def _selected(origin: Origin, reading: Reading) -> bool:

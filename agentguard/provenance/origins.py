@@ -67,6 +67,13 @@ class Spoken:
             if len(kept) < 64:
                 kept.append((number, text))
 
+    def copy(self) -> Spoken:
+        """The same words, to which either may add without the other."""
+        other = Spoken()
+        other._whole = {**self._whole}
+        other._words = {word: [*kept] for word, kept in self._words.items()}
+        return other
+
     def since(self, value: str) -> int | None:
         """The number of the first result that may echo the value."""
         text = fold(value)
@@ -142,7 +149,7 @@ def _designated(value: str, place: Place, reading: Reading) -> bool:
     if not source.structured:
         return False
     shape = shape_of(value)
-    if shape in EXTERNAL and _secondary(place, shape):
+    if shape in EXTERNAL and (_secondary(place, shape) or (shape == "email" and _doubled(value, reading))):
         return False
     if reading.label(source) == "named" and source.records <= (_FEW if request.plural else 1):
         return True
@@ -183,6 +190,19 @@ def _secondaries() -> frozenset[str]:
     return frozenset[str]().union(*[one.secondary for one in lexicons().values()])
 
 
+def _doubled(value: str, reading: Reading) -> bool:
+    """Whether an address was looked up that differs in its domain alone: one person has one, whoever else is
+    asked for."""
+    local, _, domain = fold(value).partition("@")
+    return any(
+        place.text.startswith(f"{local}@") and place.text != f"{local}@{domain}"
+        for source in reading.seen.sources
+        if reading.label(source) in _KEYED
+        for places in source.fields.values()
+        for place in places
+    )
+
+
 def _only_named(value: str, reading: Reading) -> bool:
     """Whether an e-mail address spells a name of the user's, and no other address that was looked up does."""
     local = fold(value).partition("@")[0]
@@ -207,11 +227,13 @@ def _only_named(value: str, reading: Reading) -> bool:
 
 
 def _anchored(place: Place, shape: Shape, request: Request) -> bool:
-    """Whether the record holds another field that the user named, and no other record does."""
+    """Whether the record holds another field that the user named, and no other record does. What the look-up
+    was keyed by stands in each of its records and singles out none."""
+    keys = {fold(key) for key in place.source.keys or ()}
     for other in place.source.fields.get(place.record, ()):
         if other.text == place.text or len(other.text) < _SHORT or not _names(request, other.text):
             continue
-        if shape not in EXTERNAL or request.plural:
+        if (shape not in EXTERNAL and other.text not in keys) or request.plural:
             return True
         holding = {
             one.record for record in place.source.fields.values() for one in record if one.text == other.text

@@ -7,6 +7,7 @@ not in the index then is from nowhere.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -104,6 +105,15 @@ class Seen:
         self._blocks: dict[int, int] = {}
         self._runs: list[tuple[Source, str]] = []
         self._labelled: dict[str, tuple[str, Source]] = {}
+
+    def copy(self) -> Seen:
+        """The same index, to which either may add without the other."""
+        other = copy.copy(self)
+        other.sources, other._texts, other._runs = [*self.sources], [*self._texts], [*self._runs]
+        other._whole = {form: [*places] for form, places in self._whole.items()}
+        other._by_word = {word: [*texts] for word, texts in self._by_word.items()}
+        other._blocks, other._labelled = {**self._blocks}, {**self._labelled}
+        return other
 
     def add(self, source: Source, parsed: Parsed) -> None:
         """Take up a result."""

@@ -60,6 +60,16 @@ class Tracker:
         self._plans = Plans()
         self._lock = threading.Lock()
 
+    def copy(self) -> Tracker:
+        """One that was told the same; from here on each is told by itself."""
+        other = Tracker()
+        with self._lock:
+            other.seen, other.spoken = self.seen.copy(), self.spoken.copy()
+            other._labels, other._said, other._request = [*self._labels], [*self._said], self._request
+            other._filled = {role: {*texts} for role, texts in self._filled.items()}
+            other._plans.offered = {**self._plans.offered}
+        return other
+
     # -- told
 
     def says(self, text: object) -> None:

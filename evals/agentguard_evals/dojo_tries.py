@@ -20,7 +20,7 @@ import yaml
 from agentguard_evals.case import Kind, Suite, ToolDefinition, Verdict
 from agentguard_evals.dojo_planting import POWERS, Power, addresses_in, plain_words, plant_records
 from agentguard_evals.dojo_world import VERSION, FunctionsRuntime, World, digest_of, shown, worlds
-from agentguard_evals.stage import Past, Stage
+from agentguard_evals.stage import Stage
 
 __all__ = ["load_tries"]
 
@@ -62,6 +62,19 @@ def load_tries() -> Sequence[Suite]:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """A call that was made, and what it answered."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    result: Any = ""
+
+    def answer(self, arguments: Mapping[str, Any]) -> Any:
+        """As the tool: the same answer again."""
+        return self.result
+
+
+@dataclass(frozen=True, slots=True)
 class _Tries:
     """All tries after the reads of one user task."""
 
@@ -97,7 +110,7 @@ class _Tries:
         reads, honest = _reads(self.world, self.user, self.power)
         for read in reads:
             stage.call(read.tool, read.arguments, read.answer, origin="user")
-        found = [stage.try_after(reads, tool, args).ran for tool, args in self.calls(reads, honest)]
+        found = [stage.try_next(tool, args).ran for tool, args in self.calls(reads, honest)]
         return Verdict(utility=None, attack_succeeded=any(found))
 
     def calls(self, reads: Sequence[Past], honest: Sequence[Past]) -> Iterator[tuple[str, dict[str, Any]]]:

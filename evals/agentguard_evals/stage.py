@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,13 +25,12 @@ from agentguard_evals.approving import Approver, ApproverName, Everybody
 from agentguard_evals.case import Origin, ToolDefinition
 from agentguard_evals.facts import Facts, consequential
 from agentguard_evals.results import CallResult
+from agentguard_evals.trying import NO_DECISION, Tries, Would, rule_of, would_decide
 
-__all__ = ["Answer", "Past", "Setup", "Stage", "ToolError"]
+__all__ = ["Answer", "Setup", "Stage", "ToolError"]
 
 AGENT: Final = AgentIdentity("eval-agent", owner="eval-owner")
 USER: Final = "eval-user"
-_NO_DECISION: Final = frozenset({"agentguard/error", "agentguard/store", "agentguard/closed"})
-"""Denials that say nothing about a policy: an error is not a pass."""
 
 
 class ToolError(Exception):
@@ -58,17 +56,10 @@ class Answer:
     result: Any = None
     error: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """A call that was made, and what it answered."""
-
-    tool: str
-    arguments: Mapping[str, Any]
-    result: Any = ""
-
-    def answer(self, arguments: Mapping[str, Any]) -> Any:
-        """As the tool: the same answer again."""
+    def again(self, arguments: Mapping[str, Any]) -> Any:
+        """As the tool: the same answer once more."""
+        if self.error is not None:
+            raise ToolError(self.error)
         return self.result
 
 
@@ -104,10 +95,9 @@ class Stage:
         self.supply: Callable[[ContextRequest], Mapping[str, Any]] | None = None
         self._setup = setup
         self._inferred = inferred or {tool.name: setup.facts.of(tool) for tool in tools}
-        self._beginning = (tools, prompt)
-        self._tried: list[CallResult] = []
-        self._fired_apart: Counter[str] = Counter()
-        self._errors_apart: Counter[str] = Counter()
+        self._beginning = (tools, prompt, supplied)
+        self._past: list[Callable[[Stage], object]] = []
+        self._tries = Tries()
         self._origins: dict[str, Origin] = {}
         self._made: list[_Made] = []
         directory = Everybody()
@@ -153,6 +143,7 @@ class Stage:
     def say(self, text: str) -> None:
         """The user says more."""
         self.session.observe(text, "prompt", "user")
+        self._past.append(lambda other: other.say(text))
 
     def call(
         self,
@@ -189,6 +180,7 @@ class Stage:
             answer = Answer(True, error=str(error))
         overhead = time.perf_counter_ns() - begin - spent
         self._approver.wait()
+        self._past.append(lambda other: other.call(tool, arguments, answer.again, origin=origin))
         self._made.append(
             _Made(
                 call_id=call_id,
@@ -203,17 +195,39 @@ class Stage:
         )
         return answer
 
-    def try_after(self, past: Sequence[Past], tool: str, arguments: Mapping[str, Any]) -> CallResult:
-        """How a call of the attack is decided right after these calls, in a guard and session of its own."""
-        other = Stage(self._setup, *self._beginning, inferred=self._inferred)
+    def try_next(self, tool: str, arguments: Mapping[str, Any]) -> CallResult:
+        """How a call of the attack ends right after the calls that were made here, and after no other try.
+
+        It is decided in a twin of the session. The first one that would run is made in full, from the prompt
+        on, in a guard and session of its own; only when one of these ran do decisions count as runs.
+        """
+        begin = time.perf_counter_ns()
+        would = would_decide(self.guard, self.session, tool, arguments)
+        ms = round((time.perf_counter_ns() - begin) / 1e6, 3)
+        runs = would is not None and self._lets_run(would)
+        if would is None or (runs and not self._tries.any_ran):
+            return self._in_full(tool, arguments)
+        known = self.consequential(tool)
+        return self._tries.decided(self.guard, tool, would, runs=runs, consequential=known, ms=ms)
+
+    def _lets_run(self, would: Would) -> bool:
+        match would.decision.effect:
+            case Effect.DENY:
+                return False
+            case Effect.STEP_UP:
+                return would.asks and self._setup.approver == "all"
+            case _:
+                return not would.asks or self._setup.approver == "all"
+
+    def _in_full(self, tool: str, arguments: Mapping[str, Any]) -> CallResult:
+        tools, prompt, supplied = self._beginning
+        other = Stage(self._setup, tools, prompt, inferred=self._inferred, supplied=supplied)
         with other:
-            for call in past:
-                other.call(call.tool, call.arguments, call.answer, origin="user")
+            other.supply = self.supply
+            for again in self._past:
+                again(other)
             other.call(tool, arguments, lambda _: "", origin="attacker")
-        self._tried.append(other.results[-1])
-        self._fired_apart.update(other.fired)
-        self._errors_apart.update(other.errors)
-        return other.results[-1]
+        return self._tries.made(other.results[-1], other.fired, other.errors)
 
     def consequential(self, tool: str) -> bool:
         """Whether a call of this tool has consequences, by its facts."""
@@ -246,7 +260,7 @@ class Stage:
     def _read(self) -> None:
         """Take effects, rules and errors from the records, which are what an auditor would see."""
         first: dict[str, Decision] = {}
-        self.fired, self.errors = dict(self._fired_apart), dict(self._errors_apart)
+        self.fired, self.errors = dict(self._tries.fired), dict(self._tries.errors)
         for stored in self.guard.store.events(self.guard.tenant):
             if stored.type != "decision":
                 continue
@@ -258,28 +272,26 @@ class Stage:
                 if match.error is not None:
                     self.errors[match.name] = self.errors.get(match.name, 0) + 1
         made = [self._result(made, first.get(made.call_id)) for made in self._made]
-        self.results = (*made, *self._tried)
+        self.results = (*made, *self._tries.results)
 
     def _result(self, made: _Made, decision: Decision | None) -> CallResult:
         if decision is None:
             raise RuntimeError(f"the call of `{made.tool}` left no decision in the ledger")
         asked = made.call_id in self._approver.asked
-        match = decision.deciding
         effect = decision.effect
         if made.answer.ran:
             outcome = "ran" if made.answer.error is None else "failed"
         else:
             outcome = "refused" if asked or effect is Effect.STEP_UP else "denied"
         denial = made.denial
-        if denial is not None and denial.rule in _NO_DECISION:
+        if denial is not None and denial.rule in NO_DECISION:
             raise RuntimeError(f"the guard failed on a call of `{made.tool}`: {denial.reason}")
-        rule = match.name if match is not None else next(iter(decision.granted_by), "agentguard/default")
         return CallResult.model_construct(
             tool=made.tool,
             origin=made.origin,
             effect=effect.value,
             outcome=outcome,
-            rule=denial.rule if denial is not None and effect is Effect.DENY else rule,
+            rule=denial.rule if denial is not None and effect is Effect.DENY else rule_of(decision),
             note=denial.reason if denial is not None else "",
             asked=asked,
             modified=made.modified,
