@@ -22,6 +22,7 @@ from agentguard.tools import Action, Role
 __all__ = ["Inference", "infer", "inference"]
 
 _READING: Final = frozenset({"read", "fetch"})
+_TITLES: Final = frozenset({("title",), ("name",), ("subject",), ("topic",)})
 _OUTWARD: Final = frozenset({"send", "pay", "book", "fetch", "grant"})
 
 
@@ -69,6 +70,8 @@ def inference(definition: Mapping[str, Any], *, trusted: bool = False) -> Infere
     words = tool_words()
     read = _gathered(definition, words)
     complete = _judged(read, definition, words)
+    if read.told.soft and not _takes(read):
+        read.told = Told("read", "its name and its description are those of a thing")
     action = _corrected(read, words)
     known = read.told.known and complete
     if not complete:
@@ -76,6 +79,15 @@ def inference(definition: Mapping[str, Any], *, trusted: bool = False) -> Infere
     facts = _facts(read, action, known, words)
     _claimed(facts, read, trusted)
     return Inference(facts=facts, why=read.why, known=known)
+
+
+def _takes(read: _Reading) -> bool:
+    """Whether it is given something to keep, send, spend or run, and so does more than return a thing."""
+    given = any(
+        one.role == "content" and name_words(path.rpartition(".")[2])[-1:] not in _TITLES
+        for path, one in read.roles.items()
+    )
+    return given or read.has("amount", "permission", "credential", "command", "attachment")
 
 
 def _gathered(definition: Mapping[str, Any], words: ToolWords) -> _Reading:

@@ -126,7 +126,7 @@ def read_request(text: str) -> Request:
         topics=spoken.topics | _topics_of(found, exact, english),
         plural=_is_plural(languages, found_words) or len(found.of("email")) > 1,
         delegated=any(delegates(one, spoken.folded, found_words) for one in languages),
-        referring=any(refers(one, own_words) for one in languages),
+        referring=not _informs(asked, english) and any(refers(one, own_words) for one in languages),
         pointing=spoken.any("pointers"),
         open=spoken.any("open"),
         most=any(any_of(found_words, one.superlatives.most) for one in languages),
@@ -138,6 +138,12 @@ def read_request(text: str) -> Request:
         or any(one is not english for one in languages),
         cued=spoken.any("cues"),
     )
+
+
+def _informs(asked: Asked, english: Lexicon) -> bool:
+    """Whether the request wants an answer and nothing else."""
+    wanted = frozenset[Action]().union(*[english.actions_of(verb) for verb in asked.verbs])
+    return (asked.questions or bool(asked.verbs)) and wanted <= {"read", "fetch"}
 
 
 class _Spoken:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from agentguard.provenance.tool_names import TEXT_LIMIT, base_forms, name_words, text_words
+from agentguard.provenance.tool_things import names_a_thing
 from agentguard.provenance.tool_words import COMPUTE, ToolWords
 from agentguard.tools import Action
 
@@ -18,6 +19,7 @@ DANGER: Final[tuple[Action, ...]] = (
 
 _GRAVE: Final = frozenset({"execute", "delete", "pay", "send"})
 """What a description may add to a name that only reads."""
+_LIGHT: Final = frozenset({"place", "make", "put", "set", "add", "create"})
 _LOOKED_AT: Final = 14
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 
@@ -26,13 +28,15 @@ _ARTICLES: Final = frozenset({"a", "an", "the"})
 class Told:
     """An action, and the words that told it. `known` is false where none did.
 
-    `computes` says that the tool only works out something from its arguments.
+    `computes` says that the tool only works out something from its arguments, `soft` that it may as well be
+    named and described as a thing that it returns.
     """
 
     action: Action
     why: str
     known: bool = True
     computes: bool = False
+    soft: bool = False
 
 
 UNKNOWN: Final = Told("update", "no known verb", known=False)
@@ -41,8 +45,12 @@ UNKNOWN: Final = Told("update", "no known verb", known=False)
 def told_by(name: str, description: str, words: ToolWords) -> Told:
     """The action; what cannot be told is an `update`. Of two verbs that are joined the more dangerous counts,
     and so does a description that says something grave of a tool that is named as if it only read."""
-    named = _of_name(name_words(name), words)
-    described = _of_text(text_words(_said(description)), words)
+    tokens = name_words(name)
+    named = _of_name(tokens, words)
+    thing = names_a_thing(tokens, _said(description), words)
+    described = None if thing else _of_text(text_words(_said(description)), words)
+    if (thing and (named is None or _only_things(tokens, words))) or _opens(named, tokens, description, words):
+        return replace(named or UNKNOWN, soft=True)
     if named is None:
         return described if described is not None else UNKNOWN
     if described is not None and described.action == "read" and named.why.startswith("`open`"):
@@ -50,6 +58,21 @@ def told_by(name: str, description: str, words: ToolWords) -> Told:
     if described is not None and named.action == "read" and described.action in _GRAVE:
         return Told(described.action, f"{described.why}, although {named.why}")
     return named
+
+
+def _only_things(tokens: tuple[str, ...], words: ToolWords) -> bool:
+    """Whether every verb of a name may be a thing, and none begins it: `class_register`."""
+    verbs = [token for token in tokens if token in words.classes]
+    return all(token in words.nouns_too for token in verbs) and tokens[0] not in words.classes
+
+
+def _opens(named: Told | None, tokens: tuple[str, ...], description: str, words: ToolWords) -> bool:
+    """Whether something that exists is opened, to be looked at."""
+    if named is None or not named.why.startswith("`open`"):
+        return False
+    said = text_words(_said(description))[:_LOOKED_AT]
+    looked = not words.opened.isdisjoint((*tokens, *said))
+    return looked and words.begun.isdisjoint((*tokens, *said))
 
 
 def _told(word: str, kind: str, where: str) -> Told:
@@ -90,6 +113,9 @@ def _rivals(
     """Other verbs that say what the tool does as well: after `and`, or at the end of `list_delete`, where the
     first one may be a thing."""
     joined = [token for place, token in verbs if place and tokens[place - 1] in words.joints]
+    place = tokens.index(chosen)
+    if chosen in _LIGHT and words.classes.get(tokens[place + 1] if place + 1 < len(tokens) else "") == "send":
+        joined.append(tokens[place + 1])  # `placeCall`
     last = tokens[-1]
     thing = chosen in words.nouns_too or chosen in {"list", "search", "set"}
     if thing and last in words.classes and last not in words.nouns_too:

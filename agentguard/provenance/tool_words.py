@@ -33,6 +33,11 @@ class ToolWords(BaseModel):
     joints: frozenset[Word]
     fillers: frozenset[Word]
     reads_in_texts: frozenset[Word]
+    states: frozenset[Word]
+    opened: frozenset[Word]
+    begun: frozenset[Word]
+    informing: frozenset[Word]
+    doers: frozenset[Word]
     irreversible: frozenset[Word]
     roles: dict[Role, tuple[Word, ...]]
     not_roles: dict[Role, frozenset[Word]]
@@ -69,6 +74,11 @@ class ToolWords(BaseModel):
         """The role of each word of an argument's name."""
         return _inverted(self, "roles")  # type: ignore[return-value]  # keys are roles, validated above
 
+    @property
+    def nouns(self) -> frozenset[str]:
+        """The nouns that any list knows."""
+        return _nouns(self.informing, self.opened, tuple(self.topics.values()))
+
     def topics_of(self, words: Iterable[str]) -> tuple[str, ...]:
         """What these words are about, in the order of the file."""
         found = set(words)
@@ -79,6 +89,13 @@ class ToolWords(BaseModel):
 @cache
 def _tables(words: tuple[tuple[str, tuple[str, ...]], ...]) -> Mapping[str, str]:
     return {word: name for name, listed in words for word in listed}
+
+
+@cache
+def _nouns(
+    informing: frozenset[str], opened: frozenset[str], topics: tuple[frozenset[str], ...]
+) -> frozenset[str]:
+    return informing.union(opened, *topics)
 
 
 def _inverted(words: ToolWords, field: str) -> Mapping[str, str]:
