@@ -6,6 +6,7 @@ The environment is not asked for proxies or certificates: whoever sets it would 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -132,6 +133,10 @@ def cause(error: Exception) -> str:
         if isinstance(found, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({found.verify_message or 'verification failed'})"
         if isinstance(found, OSError) and found.strerror:
+            # asyncio writes the address into the text of a connection that failed.
+            number = None if isinstance(found, socket.gaierror) else found.errno
+            if number is not None and number in errno.errorcode:
+                return os.strerror(number).lower()
             return found.strerror.lower()
         found = found.__cause__ or found.__context__
     return type(error).__name__

@@ -140,5 +140,5 @@ def _session_of(guard: Guard, approval: Approval) -> Session:
         labels=session.get("labels", ()),
     )
     found.restored = True
-    found.missed()  # an edited call, and what the tool calls, are judged as after words that nobody has in view
+    found.missed()  # what follows is judged as after words that nobody has in view
     return found

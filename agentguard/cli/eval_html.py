@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agentguard.cli.eval_live import told
 from agentguard.cli.eval_text import again, figure, interval, kept_aside, last_line, result
 from agentguard.cli.html_page import render
 
@@ -66,6 +67,7 @@ def page(report: Report) -> str:
         parts=_parts,
         wrong=_wrong,
         kept_aside=kept_aside,
+        told=told,
         shown=_SHOWN,
         last=last_line(report, ["this page"]),
     )

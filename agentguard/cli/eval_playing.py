@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentguard.cli.eval_live import played_by
 from agentguard.cli.terminal import complain, fail
 
 if TYPE_CHECKING:
+    from agentguard_evals.asking import Live
     from agentguard_evals.case import Suite
     from agentguard_evals.halves import Split
     from agentguard_evals.report import SuiteReport
@@ -25,13 +27,15 @@ def load(
     ids: Sequence[str],
     limit: int | None,
     split: Split | None = None,
+    live: Live | None = None,
+    repeat: int | None = None,
 ) -> list[Suite]:
     """The suites, with the cases that were asked for; ends the command where there is none."""
     from agentguard.policy.findings import closest
     from agentguard_evals.running import chosen
     from agentguard_evals.suites import load_suites
 
-    every = [suite for target in dict.fromkeys(targets) for suite in load_suites(target, data, split)]
+    every = [suite for target in dict.fromkeys(targets) for suite in load_suites(target, data, split, live)]
     names = [suite.name for suite in every]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -49,7 +53,7 @@ def load(
             for broken in suite.broken[:5]:
                 complain(f"{broken.where}: {broken.reason}")
             fail(f"`{suite.reread}` holds no case ({len(suite.broken):,} broken rows): nothing was measured")
-    return found
+    return played_by(found, live, repeat)
 
 
 def play(setup: Setup, loaded: Sequence[Suite], selected: bool) -> list[SuiteReport]:

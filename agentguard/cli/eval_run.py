@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -13,12 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from agentguard.cli.eval_live import (
+    BaseUrlOption,
+    KeyOption,
+    ModelOption,
+    RepeatOption,
+    TemperatureOption,
+    TimeoutOption,
+    TurnsOption,
+    opened,
+)
+from agentguard.cli.eval_report import command_of, report_of
 from agentguard.cli.terminal import columns, complain, fail
 from agentguard.cli.workspace import ConfigOption, JsonOption, configuration, snapshot_of
 
 if TYPE_CHECKING:
-    from agentguard_evals.report import Check, Report, SuiteReport
-    from agentguard_evals.stage import Setup
+    from agentguard_evals.report import Report
 
 __all__ = ["app"]
 
@@ -55,7 +63,9 @@ def run(
     tool_facts: Annotated[
         str | None,
         typer.Option(
-            "--tool-facts", metavar="inferred|FILE", help="What tools do; default: the configuration's."
+            "--tool-facts",
+            metavar="inferred|FILE",
+            help="What tools do; default: as the configuration; without one inferred.",
         ),
     ] = None,
     approver: Annotated[
@@ -94,6 +104,13 @@ def run(
     environment: Annotated[
         str | None, typer.Option("--environment", metavar="NAME", help="The `environment` of conditions.")
     ] = None,
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    api_key_env: KeyOption = None,
+    temperature: TemperatureOption = None,
+    max_turns: TurnsOption = None,
+    timeout: TimeoutOption = None,
+    repeat: RepeatOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 where a row cannot be read.")] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -108,6 +125,7 @@ def run(
       agentguard eval run recorded.jsonl --tool-facts tools.yaml --out report.html
       agentguard eval run agentdojo --fail-under "reachable_attack_success<=0,uninterrupted>=0.9"
       agentguard eval run recorded.jsonl --baseline report.json --strict
+      agentguard eval run prompts.yaml --model NAME --base-url http://127.0.0.1:8000/v1 --repeat 5
 
     Exit codes: 0 measured and every condition met, 1 a condition is missed or a case ends in an error,
     2 usage, unreadable files, broken rows with `--strict`, or no case.
@@ -117,7 +135,7 @@ def run(
     from agentguard.cli import eval_files
     from agentguard.cli.eval_playing import load, play
     from agentguard_evals.baseline import compare, load_report
-    from agentguard_evals.facts import facts_from
+    from agentguard_evals.facts import facts_from, facts_like_a_guard
     from agentguard_evals.policies import policy_paths
     from agentguard_evals.stage import Setup
     from agentguard_evals.suites import DATA_VARIABLE
@@ -131,7 +149,12 @@ def run(
     paths = policy_paths(policy or ())
     setup = Setup(
         snapshot=snapshot_of(found, paths),
-        facts=facts_from(tool_facts if tool_facts is not None or found.tools is None else near(found.tools)),
+        facts=facts_like_a_guard(
+            None if found.tools is None else near(found.tools),
+            infers=found.infer_facts or found.file is None,
+        )
+        if tool_facts is None
+        else facts_from(tool_facts),
         approver=approver,
         environment=environment if environment is not None else found.environment,
     )
@@ -140,12 +163,21 @@ def run(
     begin = time.perf_counter()
     selected = bool(cases) or limit is not None
     folder = data or (Path(named) if (named := os.environ.get(DATA_VARIABLE)) else None)
-    loaded = load(targets, folder, cases or (), limit, split)
-    reports = play(setup, loaded, selected)
+    with opened(
+        model,
+        base_url=base_url,
+        key_variable=api_key_env,
+        temperature=temperature,
+        max_turns=max_turns,
+        timeout=timeout,
+        repeat=repeat,
+    ) as live:
+        loaded = load(targets, folder, cases or (), limit, split, live, repeat)
+        reports = play(setup, loaded, selected)
     checks = [*check_thresholds(thresholds, reports)]
     if before is not None:
         checks += compare(before, reports)
-    report = _report(
+    report = report_of(
         reports,
         checks,
         setup,
@@ -154,7 +186,16 @@ def run(
         data_folder=None if folder is None else os.fspath(folder),
         strict=strict,
         limit=limit,
-        command=_command(targets, split, policy, tool_facts, approver, fail_under, strict),
+        command=command_of(
+            targets,
+            split,
+            policy,
+            tool_facts,
+            approver,
+            fail_under,
+            strict,
+            reports,
+        ),
     )
     for path in out or ():
         path.write_text(eval_files.render(report, path), encoding="utf-8", newline="\n")
@@ -167,66 +208,6 @@ def _need_evals() -> None:
         import agentguard_evals  # noqa: F401 (a broken installation says so before anything is read)
     except ImportError as error:
         fail(f"the evaluation suites cannot be loaded: {error}; install agentguard again")
-
-
-def _report(
-    reports: Sequence[SuiteReport],
-    checks: Sequence[Check],
-    setup: Setup,
-    *,
-    paths: Sequence[str],
-    seconds: float,
-    data_folder: str | None,
-    strict: bool,
-    limit: int | None,
-    command: str,
-) -> Report:
-    from agentguard_evals.report import Report, policy_entry, versions
-
-    return Report(
-        created_at=dt.datetime.now(dt.UTC),
-        seconds=seconds,
-        command=command,
-        versions=versions(),
-        policy=policy_entry(paths, setup.snapshot),
-        tool_facts=setup.facts.source,
-        tool_facts_digest=setup.facts.digest,
-        approver=setup.approver,
-        environment=setup.environment,
-        data_folder=data_folder,
-        strict=strict,
-        limit=limit,
-        suites=tuple(reports),
-        checks=tuple(checks),
-        exit_code=_exit_code(reports, checks, strict),
-    )
-
-
-def _exit_code(reports: Sequence[SuiteReport], checks: Sequence[Check], strict: bool) -> Literal[0, 1, 2]:
-    if strict and any(suite.counts.broken for suite in reports):
-        return 2
-    # Suites with halves are measured; what is good enough there `--fail-under` says.
-    wrong = any(suite.counts.errors or (suite.counts.unexpected and suite.split is None) for suite in reports)
-    return 1 if wrong or not all(check.passed for check in checks) else 0
-
-
-def _command(
-    targets: Sequence[str],
-    split: str | None,
-    policy: Sequence[str] | None,
-    tool_facts: str | None,
-    approver: str,
-    fail_under: str | None,
-    strict: bool,
-) -> str:
-    words = ["agentguard", "eval", "run", *targets]
-    words += ["--split", split] if split is not None else []
-    words += [word for name in policy or () for word in ("--policy", name)]
-    words += ["--tool-facts", tool_facts] if tool_facts is not None else []
-    words += ["--approver", approver]
-    words += ["--fail-under", fail_under] if fail_under is not None else []
-    words += ["--strict"] if strict else []
-    return shlex.join(words)
 
 
 def _show(report: Report, files: Sequence[str], as_json: bool) -> None:

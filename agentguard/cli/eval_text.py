@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from agentguard.cli.eval_live import model_words, told
 from agentguard.cli.safe_text import visible
 from agentguard.cli.terminal import columns, say
 
@@ -50,6 +51,8 @@ def _head(suite: SuiteReport) -> None:
     )
     version = f"{visible(suite.version)}, " if suite.version else ""
     say(f"  {version}data {suite.data[:19]}; judged by {visible(suite.judged)}", "dim")
+    if suite.model is not None:
+        say(f"  {told(suite.model)}", "dim")
     say("")
 
 
@@ -174,17 +177,21 @@ def interval(metric: Metric) -> str:
 
 
 def again(report: Report, suite: SuiteReport, case: str) -> str:
-    """The command that runs one case again."""
+    """The command that runs one case again; of a live model's case, one run."""
+    live = next((one.live for one in suite.cases if one.id == case), None)
     words = ["agentguard", "eval", "run", suite.reread]
     words += ["--split", suite.split] if suite.split is not None else []
     words += [word for path in report.policy.paths for word in ("--policy", path)]
-    if report.tool_facts != "none":
+    from agentguard_evals.facts import OTHERS
+
+    if report.tool_facts != "none" and not report.tool_facts.endswith(OTHERS):
         words += ["--tool-facts", report.tool_facts]
     if report.data_folder is not None:
         words += ["--data", report.data_folder]
     if report.environment is not None:
         words += ["--environment", report.environment]
-    words += ["--approver", report.approver, "--case", case]
+    words += model_words(suite.model) if live is not None else []
+    words += ["--approver", report.approver, "--case", case if live is None else live.case]
     return shlex.join(words)
 
 

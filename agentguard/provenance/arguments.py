@@ -75,6 +75,9 @@ def _judged(path: str, role: str, text: str, action: str, optional: bool, append
     shape = shape_of(text)
     if role in ("other", "query") and shape in EXTERNAL and shape != "account" and action not in ("read",):
         role = "destination" if shape == "url" else "recipient"
+    mailed = shape == "email" or (role == "object" and action == "send" and "@" in text)
+    if role in ("content", "object") and mailed and action not in ("read", "fetch"):
+        role = "recipient"
     if (role in _ADDRESSED and shape == "text") or (role == "recipient" and ("," in text or ";" in text)):
         parts = [part for part in _MANY.split(text) if part]
         if len(parts) > 1 and all(shape_of(part) in EXTERNAL for part in parts):

@@ -42,6 +42,11 @@ _QUESTIONS: Final = frozenset(
 )
 _DOING: Final = frozenset({"does", "did", "do", "is", "are", "was", "were", "has", "have", "had"})
 _JOINING: Final = frozenset({"and", "then", "please", ","})
+_PERSONS: Final = frozenset(
+    {"i", "you", "we", "they", "he", "she", "it", "people", "any", "my", "our", "these", "those"}
+)
+_RELATIVE: Final = frozenset({"what", "whatever", "whichever", "whoever"})
+_TOLD: Final = frozenset({"know", "and", "of", "on", "about"})
 _AUXILIARY: Final = 6
 
 
@@ -54,6 +59,7 @@ class Asked:
         self.verbs: set[str] = set()
         self.unknown = False
         self.questions = "?" in text
+        self.describes = False
         for clause in _CLAUSE.split(_LINK.sub(". ", text)):
             shown = _WORD.findall(clause)
             words = [plain(word.casefold().replace("’", "'")) for word in shown]
@@ -82,20 +88,37 @@ class Asked:
         return "", 1
 
     def _clause(self, words: list[str], shown: list[str]) -> None:
-        told = words[0] in _QUESTIONS and any_of(words[:_AUXILIARY], _DOING)
+        does = words[0] == "do" and (len(words) < 2 or words[1] not in _PERSONS)  # `do the round`
+        told = not does and words[0] in _QUESTIONS and any_of(words[:_AUXILIARY], _DOING)
         for at, word in enumerate(words):
             if self._refused(words, at) or (told and words[at - 1] not in _JOINING):
                 continue
             verb = self._verb(words, at, word)
             if verb is not None:
                 self.verbs.add(verb)
-        self.questions = self.questions or told or any_of(words[:2], _QUESTIONS)
+        does = does or any(
+            word == "do" and at and words[at - 1] in (",", "please", "just") and words[at + 1] not in _PERSONS
+            for at, word in enumerate(words[:-1])
+        )
+        self.describes = self.describes or does or self._free_relative(words)
+        self.questions = self.questions or told or (not does and any_of(words[:2], _QUESTIONS))
         self._look_at_first(words, shown)
         for at in range(1, len(words) - 1):
             self._look_at(words, shown, at)
 
+    def _free_relative(self, words: list[str]) -> bool:
+        """Whether what is to be done is described by where it stands: `order what she needs`."""
+        return any(
+            word in _RELATIVE and at and not self._asks_to_know(words[max(0, at - 3) : at])
+            for at, word in enumerate(words)
+        )
+
+    def _asks_to_know(self, before: list[str]) -> bool:
+        english = self.language
+        return any(english.actions_of(word) & {"read", "fetch"} or word in _TOLD for word in before)
+
     def _look_at(self, words: list[str], shown: list[str], at: int) -> None:
-        """A word that no list knows asks as well where a verb may stand and a thing follows (`and ping the team`)."""
+        """A word that no list knows asks too, where a verb may stand and a thing follows (`and ping us`)."""
         word = words[at]
         asking = words[at - 1] == "," or self._in(words[at - 1], "openers")
         if (

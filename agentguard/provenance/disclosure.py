@@ -43,7 +43,7 @@ def disclosed(texts: list[str], reading: Reading) -> Iterator[Disclosed]:
             yield from _secrets(form, request, seen, labels)
             for source, _ in seen.copied(form):
                 label = reading.label(source)
-                if label == "wild" or (
+                if label in ("wild", "searched") or (
                     label in ("enum", "linked", "effect") and not source.topics & request.topics
                 ):
                     yield Disclosed("copy", source.tool, source)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from agentguard.provenance.tool_action import Told, told_by
 from agentguard.provenance.tool_hints import Hints
 from agentguard.provenance.tool_names import TEXT_LIMIT, name_words, text_words
+from agentguard.provenance.tool_phrases import opens_page
 from agentguard.provenance.tool_roles import Argument, Judged, arguments_of, role_of, speaks
 from agentguard.provenance.tool_words import ToolWords, tool_words
 from agentguard.tools import Action, Role
@@ -23,6 +24,12 @@ __all__ = ["Inference", "infer", "inference"]
 
 _READING: Final = frozenset({"read", "fetch"})
 _TITLES: Final = frozenset({("title",), ("name",), ("subject",), ("topic",)})
+_SET: Final = frozenset(
+    {"value", "target", "status", "state", "mode", "position", "level", "version", "role"}
+)
+_PAGED: Final = frozenset(
+    {"id", "ids", "page", "limit", "offset", "count", "number", "no", "size", "year", "week"}
+)
 _OUTWARD: Final = frozenset({"send", "pay", "book", "fetch", "grant"})
 
 
@@ -70,15 +77,67 @@ def inference(definition: Mapping[str, Any], *, trusted: bool = False) -> Infere
     words = tool_words()
     read = _gathered(definition, words)
     complete = _judged(read, definition, words)
-    if read.told.soft and not _takes(read):
+    if read.told.soft and not _takes(read) and not _sets(read, definition.get("parameters")):
         read.told = Told("read", "its name and its description are those of a thing")
     action = _corrected(read, words)
+    if action not in (*_READING, "create", "send"):
+        _acted_on(read, definition.get("parameters"))
+    if action == "send":
+        _sent(read)
     known = read.told.known and complete
     if not complete:
         read.why["uncertain"] = "its schema is too large or too deep to be read whole"
     facts = _facts(read, action, known, words)
     _claimed(facts, read, trusted)
     return Inference(facts=facts, why=read.why, known=known)
+
+
+def _sets(read: _Reading, schema: object) -> bool:
+    """Whether it cannot do without something that could be set: a number, a choice, a state."""
+    required = schema.get("required") if isinstance(schema, Mapping) else None
+    found = required[:50] if isinstance(required, (list, tuple)) else []
+    wanted = {one for one in found if isinstance(one, str)}
+    return any(
+        one.path in wanted
+        and (
+            one.closed
+            or bool(one.types & {"number", "boolean"})
+            or not _SET.isdisjoint(name_words(one.name))
+            or (one.types == {"integer"} and _PAGED.isdisjoint(name_words(one.name)))
+        )
+        for one in read.arguments
+    )
+
+
+def _acted_on(read: _Reading, schema: object) -> None:
+    """What a tool acts on, where no name tells: the first text that it cannot do without."""
+    if read.has("object", "path", "recipient", "destination", "command", "attachment"):
+        return
+    required = schema.get("required") if isinstance(schema, Mapping) else None
+    wanted = [one for one in required if isinstance(one, str)] if isinstance(required, (list, tuple)) else []
+    texts = {
+        one.path for one in read.arguments if not one.closed and one.types <= {"string"} and one.format == ""
+    }
+    for path in wanted:
+        titled = path in texts and read.roles[path].role == "content" and name_words(path)[-1:] in _TITLES
+        if path in texts and (read.roles[path].role == "other" or titled):
+            read.roles[path] = Judged("object", "the first text that it needs")
+            read.why[f"roles.{path}"] = read.roles[path].why
+            return
+
+
+def _sent(read: _Reading) -> None:
+    """What a name means in a tool that sends: a number is somebody's, and a script is spoken, no program."""
+    reached = read.has("recipient", "destination")
+    for path, one in read.roles.items():
+        last = name_words(path.rpartition(".")[2])[-1:]
+        if one.role == "command" and last == ("script",):
+            read.roles[path] = Judged("content", "`script` of what is sent")
+        elif one.role == "object" and last == ("number",) and not reached:
+            read.roles[path] = Judged("recipient", "`number` of who is sent something")
+        else:
+            continue
+        read.why[f"roles.{path}"] = read.roles[path].why
 
 
 def _takes(read: _Reading) -> bool:
@@ -117,7 +176,9 @@ def _corrected(read: _Reading, words: ToolWords) -> Action:
     tokens = {*name_words(read.name)}
     paid = not (tokens | {*text_words(read.text)[:14]}).isdisjoint(words.money)
     switch = _switch(read, words)
-    if read.told.computes and read.has("path") and read.has("content"):
+    if _opens(read, words):
+        action, why = "fetch", f"{why}; of {_named(read, 'destination')}"
+    elif read.told.computes and read.has("path") and read.has("content"):
         action, why = "update", f"{why}; with content and {_named(read, 'path')} it may write"
     elif action in _READING and read.has("command") and not read.told.computes:
         action, why = "execute", f"{why}; it runs {_named(read, 'command')}"
@@ -127,12 +188,24 @@ def _corrected(read: _Reading, words: ToolWords) -> Action:
         action, why = "pay", f"{why}; about money, with {_named(read, 'amount')}"
     elif action in ("create", "update") and read.has("credential") and _sets_secret(read, words):
         action, why = "credential", f"{why}; it sets {_named(read, 'credential')}"
+    elif action in ("create", "update") and not tokens.isdisjoint(
+        {"public", "publicly", "anyone", "everyone"}
+    ):
+        action, why = "grant", f"{why}; it opens something to the public"
     elif action in ("create", "update") and _gives(read, words):
         action, why = "grant", f"{why}; it gives {_named(read, 'recipient', 'permission')} something"
     elif action == "read" and read.has("destination") and not read.told.computes:
         action, why = "fetch", f"{why}; from {_named(read, 'destination')}"
     read.why["action"] = why
     return action
+
+
+def _opens(read: _Reading, words: ToolWords) -> bool:
+    """A page is opened: by the name, or by an argument that names one; nothing is written to it."""
+    targets = [name_words(path) for path, judged in read.roles.items() if judged.role == "destination"]
+    paged = any(opens_page(target, read.told.verb, words) for target in targets)
+    named = bool(targets) and opens_page(name_words(read.name), read.told.verb, words)
+    return (paged or named) and not read.has("content", "command", "amount", "recipient", "permission")
 
 
 def _named(read: _Reading, *roles: Role) -> str:
@@ -166,7 +239,8 @@ def _gives(read: _Reading, words: ToolWords) -> bool:
     """`add_user_to_channel(user)`: somebody becomes a member or gets a right."""
     tokens = name_words(read.name)
     joins = not {"add", "assign", "transfer", "join", "set", "update", "approve"}.isdisjoint(tokens)
-    someone = not words.person.isdisjoint(tokens) and read.has("recipient")
+    joined = not {"group", "groups", "role", "roles", "team", "org", "organization"}.isdisjoint(tokens)
+    someone = (joined or not words.person.isdisjoint(tokens)) and read.has("recipient")
     adds = not {"add", "assign", "transfer"}.isdisjoint(tokens)
     return (adds and someone) or (joins and read.has("permission") and read.has("recipient"))
 

@@ -14,14 +14,20 @@ from agentguard.provenance.literals import EXTERNAL, normal, shape_of
 from agentguard.provenance.names import name_words
 from agentguard.provenance.origins import ORIGINS, Origin, Reading
 from agentguard.provenance.request import Request
-from agentguard.provenance.seen import Place, Source
-from agentguard.provenance.text import fold, number, tokens
+from agentguard.provenance.selection import passed_over, selected
+from agentguard.provenance.text import fold, tokens
 from agentguard.provenance.wording import instructs, meddled
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "accounted", "judge", "leads_outside"]
 
 _LOOKED_AT: Final = 512
 _SHORT: Final = 3
+_HOSTS: Final = frozenset({"host", "hostname", "server", "domain", "target", "endpoint", "site", "remote"})
+_DOMAINS: Final = frozenset((
+    "com", "org", "net", "info", "biz", "dev", "app", "xyz", "online", "site", "shop", "cloud", "tech",
+    "edu", "gov", "mil", "int", "name", "pro", "live", "page", "link", "top", "club", "example", "test",
+    "invalid", "localhost",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,29 @@ class Judged:
         }
 
 
-def judge(value: Value, origin: Origin, reading: Reading, filled: Mapping[str, set[str]]) -> Judged:
+def leads_outside(value: Value, action: str) -> bool:
+    """Whether a value is an address of somebody or something. The number of a thing is none, nor is its
+    dotted name (`77120411`, `light.kitchen`), except where money goes there."""
+    shape = shape_of(value.text)
+    if shape not in EXTERNAL:
+        return False
+    if value.role not in ("object", "path") or value.link or action == "pay" or shape in ("email", "iban"):
+        return True
+    if shape == "account" and value.text.lstrip().startswith(("+", "00")):
+        return True
+    if shape != "url":
+        return False
+    text, words = value.text.casefold(), set(name_words(value.path))
+    last = text.rstrip("/").rpartition(".")[2]
+    return "://" in text or "/" in text or len(last) == 2 or last in _DOMAINS or not _HOSTS.isdisjoint(words)
+
+
+def judge(
+    value: Value, origin: Origin, reading: Reading, filled: Mapping[str, set[str]], *, external: bool
+) -> Judged:
     """A value of a known origin, with what else a rule may ask of it."""
     request = reading.request
     shape = shape_of(value.text)
-    external = shape in EXTERNAL
     facts = {
         "path": value.path,
         "role": value.role,
@@ -66,8 +90,8 @@ def judge(value: Value, origin: Origin, reading: Reading, filled: Mapping[str, s
         "calls": [source.call_id or source.tool for source in origin.sources],
         "closed": _closed(value, shape, request),
         "optional": value.optional and not request.cued,
-        "selected": _selected(origin, reading),
-        "second": _second(value, request, filled),
+        "selected": selected(origin, reading),
+        "second": _second(value, request, filled) or passed_over(value, origin, reading),
         "instructed": any(instructs(text, at, len(value.text)) for text, at in origin.contexts),
         "meddled": any(meddled(text, at, len(value.text)) for text, at in origin.contexts),
         "addressed": value.role in ("recipient", "destination"),
@@ -133,7 +157,7 @@ def _spells(address: str, name: str) -> bool:
 
 def _proper(text: str) -> bool:
     """Whether a text holds a word that no language has: a name."""
-    return any(not _plain(word) for word in tokens(fold(text)))
+    return any(len(word) >= _SHORT and not _plain(word) for word in tokens(fold(text)))
 
 
 def _plain(word: str) -> bool:
@@ -162,43 +186,12 @@ def _second(value: Value, request: Request, filled: Mapping[str, set[str]]) -> b
 
 
 def _only(value: Value, shape: str, origin: Origin, reading: Reading) -> bool:
-    """Whether each source that holds it, and each that the user named, holds no other value of its shape."""
+    """Whether each source that holds it holds no other value of its shape; of a text to which the user points
+    also whether no other text that they named holds one."""
     if shape not in EXTERNAL or not origin.sources:
         return False
     form = normal(value.text, shape)  # type: ignore[arg-type]
-    named = [source for source in reading.seen.sources if reading.label(source) == "named"]
-    return all(source.literals().of(shape) <= {form} for source in [*origin.sources, *named])  # type: ignore[arg-type]
-
-
-def _selected(origin: Origin, reading: Reading) -> bool:
-    """Whether the user's words single out the record: by name, or by a superlative that it fulfils."""
-    for place in origin.places:
-        source, label = place.source, reading.label(place.source)
-        if label == "named" and source.records == 1:
-            return True
-        if label in ("named", "enum", "chained") and _extreme(place, source, reading.request):
-            return True
-    return False
-
-
-def _extreme(place: Place, source: Source, request: Request) -> bool:
-    """Whether the record has the most or the least, as the user said, of what a field measures."""
-    columns: dict[str, list[tuple[float, int]]] = {}
-    for record, fields in source.fields.items():
-        for one in fields:
-            found = number(one.text)
-            if found is not None and _measures() & set(name_words(one.name)):
-                columns.setdefault(one.name, []).append((found, record))
-    return any(
-        len(column) > 1
-        and (
-            (request.most and place.record == max(column)[1])
-            or (request.least and place.record == min(column)[1])
-        )
-        for column in columns.values()
-    )
-
-
-@lru_cache(maxsize=1)
-def _measures() -> frozenset[str]:
-    return frozenset[str]().union(*[one.measures for one in lexicons().values()])
+    sources = [*origin.sources]
+    if origin.name == "named_text" and reading.request.pointing:
+        sources += [source for source in reading.seen.sources if reading.label(source) == "named"]
+    return all(source.literals().of(shape) <= {form} for source in sources)  # type: ignore[arg-type]

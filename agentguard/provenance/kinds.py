@@ -3,13 +3,14 @@ both, 0 for neither."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from agentguard.provenance.lexicon import lexicon
 from agentguard.provenance.names import name_words
 from agentguard.provenance.origins import Reading
 from agentguard.provenance.request import Request
+from agentguard.provenance.statements import statement_action
 from agentguard.tools import Action
 
 __all__ = ["ASKING", "Kind", "Stakes", "asked_for", "kind_of", "stakes_of"]
@@ -21,6 +22,7 @@ _SECRETS: Final = frozenset(
 _LOW: Final = frozenset({"create", "fetch"})
 Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
+_SQL: Final = frozenset({"sql", "postgres", "postgresql", "mysql", "mariadb", "sqlite", "db", "database"})
 _GENERIC: Final = frozenset(
     {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
 )
@@ -31,13 +33,15 @@ class Kind:
 
     __slots__ = ("action", "nouns", "topics", "verb", "words")
 
-    def __init__(self, tool: str, facts: Mapping[str, Any]) -> None:
+    def __init__(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any] | None = None) -> None:
         words = name_words(tool)
         language = lexicon()
         self.words = words
         self.action: Action = facts.get("action") or "update"
         if self.action in ("create", "update", "grant") and _SECRETS & set(words):
             self.action = "credential"
+        if self.action == "execute" and args is not None:
+            self.action = _stated(words, facts, args) or self.action
         self.verb = _verb(words)
         self.nouns = frozenset([_single(word) for word in words if word != self.verb]) - _GENERIC
         topics: frozenset[str] = frozenset(facts.get("topics") or ())
@@ -45,6 +49,16 @@ class Kind:
             if word != self.verb:
                 topics |= language.topics_of(word)
         self.topics = topics
+
+
+def _stated(words: Iterable[str], facts: Mapping[str, Any], args: Mapping[str, Any]) -> Action | None:
+    """What the one command of a call does, where the tool is one of SQL and the statement can be told."""
+    roles = facts.get("roles") or {}
+    commands = [(name, value) for name, value in args.items() if roles.get(name) == "command"]
+    if len(commands) != 1 or not isinstance(commands[0][1], str):
+        return None
+    spoken = {*words, *name_words(commands[0][0])}
+    return None if _SQL.isdisjoint(spoken) else statement_action(commands[0][1])
 
 
 def _verb(words: tuple[str, ...]) -> str:
@@ -63,8 +77,9 @@ def asked_for(kind: Kind, request: Request) -> bool:
     return (bool(kind.verb) and kind.verb in request.verbs) or kind.action in request.actions
 
 
-def kind_of(kind: Kind, reading: Reading) -> int:
-    """The grade of a call of this kind under this request."""
+def kind_of(kind: Kind, reading: Reading, *, meant: bool = False) -> int:
+    """The grade of a call of this kind under this request. `meant`: its values are those that the request
+    names or leads to, so that it need not say as well what sort of thing they are."""
     request, language = reading.request, lexicon()
     if kind.verb in request.verbs and kind.verb in language.specific:
         return 2
@@ -74,7 +89,7 @@ def kind_of(kind: Kind, reading: Reading) -> int:
         or any(noun in request.words for noun in kind.nouns if len(noun) > 2)
         or _resolved(kind, reading)
     )
-    if verb and topic:
+    if verb and (topic or meant):
         return 2
     if verb or (topic and request.asks_effect) or request.unknown:
         return 1

@@ -34,6 +34,8 @@ class Delegation(BaseModel):
     objects: Words = frozenset()
     between: Words = frozenset()
     saying: Words = frozenset()
+    telling: Words = frozenset()
+    tellers: Words = frozenset()
     documents: Words = frozenset()
 
 
@@ -71,9 +73,11 @@ class Lexicon(BaseModel):
     nominal: dict[str, Action] = {}
     openers: Words = frozenset()
     refusals: Words = frozenset()
+    origins: Words = frozenset()
     auxiliaries: Words = frozenset()
     stating: Words = frozenset()
     ensuring: Words = frozenset()
+    vague: Words = frozenset()
     starters: Words = frozenset()
     things: Words = frozenset()
     common: Words = frozenset()

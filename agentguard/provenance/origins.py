@@ -125,9 +125,9 @@ def origin_of(value: str, reading: Reading) -> Origin:
         return found("own", own)
     places = [place for place in places if label(place.source) != "effect"] or places
     keyed = [place for place in places if label(place.source) in _KEYED and evident(place.source)]
-    designated = [place for place in keyed if _designated(value, place, reading)]
-    if designated:
-        return found("designated", designated)
+    meant = [place for place in keyed if _designated(value, place, reading)]
+    if meant:
+        return found("designated", meant)
     if keyed:
         return found("structured", keyed)
     if any(label(part.source) == "named" and evident(part.source) for part in parts):
@@ -145,13 +145,19 @@ def _made(place: Place, shape: Shape) -> bool:
 
 
 def _designated(value: str, place: Place, reading: Reading) -> bool:
+    """Whether the user's words lead to the record of a place, so that the field's value is meant."""
     source, request = place.source, reading.request
     if not source.structured:
         return False
     shape = shape_of(value)
     if shape in EXTERNAL and (_secondary(place, shape) or (shape == "email" and _doubled(value, reading))):
         return False
-    if reading.label(source) == "named" and source.records <= (_FEW if request.plural else 1):
+    held = place.record in source.parents
+    if (
+        reading.label(source) == "named"
+        and not held
+        and (source.tops == 1 or (request.plural and source.tops <= _FEW and not _outdone(place, request)))
+    ):
         return True
     if _anchored(place, shape, request):
         return True
@@ -167,8 +173,8 @@ def _shared_name(place: Place, request: Request) -> bool:
     spoken = {word for name in request.names for word in tokens(name)}
     fields = place.source.fields.get(place.record, ())
     mine = {one.text for one in fields if spoken.issuperset(tokens(one.text)) and request.holds(one.text)}
-    return any(
-        one.text in mine
+    return bool(mine) and any(
+        one.text in mine or (bool(tokens(one.text)) and spoken.issuperset(tokens(one.text)))
         for record, fields in place.source.fields.items()
         if record != place.record
         for one in fields
@@ -193,13 +199,10 @@ def _secondaries() -> frozenset[str]:
 def _doubled(value: str, reading: Reading) -> bool:
     """Whether an address was looked up that differs in its domain alone: one person has one, whoever else is
     asked for."""
-    local, _, domain = fold(value).partition("@")
+    mine = fold(value)
     return any(
-        place.text.startswith(f"{local}@") and place.text != f"{local}@{domain}"
-        for source in reading.seen.sources
-        if reading.label(source) in _KEYED
-        for places in source.fields.values()
-        for place in places
+        place.text != mine and reading.label(place.source) in _KEYED
+        for place in reading.seen.namesakes(value)
     )
 
 
@@ -230,17 +233,46 @@ def _anchored(place: Place, shape: Shape, request: Request) -> bool:
     """Whether the record holds another field that the user named, and no other record does. What the look-up
     was keyed by stands in each of its records and singles out none."""
     keys = {fold(key) for key in place.source.keys or ()}
-    for other in place.source.fields.get(place.record, ()):
+    above = place.source.parents.get(place.record) if request.plural else None
+    for other in [
+        *place.source.fields.get(place.record, ()),
+        *(() if above is None else place.source.fields.get(above, ())),
+    ]:
         if other.text == place.text or len(other.text) < _SHORT or not _names(request, other.text):
             continue
-        if (shape not in EXTERNAL and other.text not in keys) or request.plural:
+        if other.text not in keys and (shape not in EXTERNAL or request.plural):
             return True
+        if _better_named(place, other.text, request):
+            continue
         holding = {
             one.record for record in place.source.fields.values() for one in record if one.text == other.text
         }
         if len(holding) == 1:
             return True
     return False
+
+
+def _better_named(place: Place, text: str, request: Request) -> bool:
+    """Whether another record has more of the name that the user said (`Carol Diaz` beside `Carol`)."""
+    words = set(tokens(text))
+    return any(
+        words < set(tokens(one.text)) and _names(request, one.text)
+        for record, fields in place.source.fields.items()
+        if record != place.record
+        for one in fields
+    )
+
+
+def _outdone(place: Place, request: Request) -> bool:
+    """Whether the user named another of a few records, by more than the key of the look-up, and not this."""
+    keys = {fold(key) for key in place.source.keys or ()}
+    named = {
+        record
+        for record, fields in place.source.fields.items()
+        for one in fields
+        if len(one.text) >= _SHORT and one.text not in keys and _names(request, one.text)
+    }
+    return bool(named) and place.record not in named
 
 
 def _names(request: Request, text: str) -> bool:

@@ -26,7 +26,7 @@ LONGEST: Final = 20_000
 """Characters of a text that can be a plan: what a person can still be shown."""
 
 _NEVER: Final = frozenset({"pay", "delete", "credential"})
-_HANDED: Final[frozenset[Label]] = frozenset({"named", "chained"})
+_HANDED: Final[frozenset[Label]] = frozenset({"named", "enum", "searched", "chained"})
 _MOST: Final = 6
 _RIGHTS: Final = frozenset(
     [
@@ -45,6 +45,21 @@ _RIGHTS: Final = frozenset(
         "hooks",
         "webhook",
         "webhooks",
+        "public",
+        "link",
+        "expose",
+        "invite",
+        "visibility",
+        "unlock",
+        "door",
+        "gate",
+        "alarm",
+        "lockbox",
+        "passcode",
+        "group",
+        "groups",
+        "admin",
+        "role",
         "forwarding",
         "filter",
         "rule",
@@ -63,6 +78,7 @@ class Plan:
     tool: str
     text: str
     items: int
+    instructs: bool = True
 
     def permits(self, action: str) -> bool:
         """Whether calls of such an action may be covered at all."""
@@ -72,10 +88,14 @@ class Plan:
         self, kind: Kind, judged: Sequence[Judged], reading: Reading, facts: Mapping[str, Any], user: Request
     ) -> bool:
         """Whether a call does what the plan says, with the plan's own values. `reading` is under the plan."""
-        gives = bool(_RIGHTS & set(kind.words)) or "permission" in (facts.get("roles") or {}).values()
+        gives = bool(_RIGHTS & set(kind.words)) or any(one.value.role == "permission" for one in judged)
         if not self.permits(kind.action) or facts.get("destructive") is True or gives:
             return False
         if not all(_fine(one, reading) for one in judged if one.value.key or one.value.link):
+            return False
+        if kind.action not in ("create", "update") and any(
+            one.origin.name in ("structured", "nowhere") for one in judged if one.value.key
+        ):
             return False
         grade = kind_of(kind, reading)
         keys = [one for one in judged if one.value.key]
@@ -86,7 +106,7 @@ class Plan:
         if grade == 2:
             return own or kind.action != "update"
         mild = stakes_of(kind.action) != "high" and kind.action != "grant"
-        return own and mild and (grade == 1 or user.delegated)
+        return own and mild and (user.delegated or user.foreign)
 
 
 def _spelt(judged: Iterable[Judged], request: Request) -> bool:
@@ -110,12 +130,12 @@ def _fine(one: Judged, reading: Reading) -> bool:
         case "user" | "own" | "trusted":
             return True
         case "designated":
-            return not one.facts["external"] or any(
-                reading.label(place.source) == "named" and place.source.records == 1
-                for place in one.origin.places
-            )
+            return True
         case "structured":  # a record's own number, in a look-up that the plan asks for
             return not one.facts["external"] and one.value.role in ("object", "path")
+        case "nowhere":  # a name that the agent gives to something; a number is that of something else
+            named = not any(char.isdigit() for char in one.value.text) or " " in one.value.text.strip()
+            return named and not one.facts["external"] and one.value.role == "object"
         case _:
             return False
 
@@ -141,15 +161,19 @@ class Plans:
     def of(self, reading: Reading) -> list[Plan]:
         """The texts that the user's words point to, in the order in which they were read."""
         request = reading.request
+        handed = request.delegated or request.foreign or (request.unknown and not request.asks_effect)
+        if not (handed or request.referring):
+            return []
         found: list[Plan] = []
-        pointed = request.delegated or request.pointing or request.unknown
-        handed = _HANDED if pointed else frozenset({"named"})
         for source in reading.seen.sources:
-            label = reading.label(source)
-            todo = label == "enum" and "task" in source.topics and pointed
-            if (label in handed or todo) and len(found) < _MOST:
+            if reading.label(source) in _HANDED and not source.inert and len(found) < _MOST:
                 plan = self._plan(source)
-                if plan is not None:
+                told = handed or not source.structured
+                if (
+                    plan is not None
+                    and told
+                    and (not found or (plan.instructs and _pointed(source, request)))
+                ):
                     found.append(plan)
         return found
 
@@ -158,7 +182,9 @@ class Plans:
             text = _text(source)
             name = plan_id(text)
             lines = max(len(source.fields), sum(text.count(mark) for mark in (". ", "\n", ";")) + 1)
-            self._plans[source.number] = Plan(name, source.number, source.tool, text, lines)
+            asked = read_request(text)
+            asks = asked.asks_effect or asked.unknown
+            self._plans[source.number] = Plan(name, source.number, source.tool, text, lines, asks)
         plan = self._plans[source.number]
         return plan if 0 < len(plan.text) <= LONGEST and not meddles(fold(plan.text)) else None
 
@@ -177,6 +203,15 @@ class Plans:
             self._readings = {one: kept for one, kept in self._readings.items() if one[1:] == key[1:]}
             self._readings[key] = found
         return found
+
+
+def _pointed(source: Source, request: Request) -> bool:
+    """Whether the user named the text itself: by its title, its number or its address."""
+    return any(
+        request.holds(key)
+        and (fold(key) in request.quoted or any(char.isdigit() for char in key) or "/" in key)
+        for key in source.keys or ()
+    )
 
 
 def _relabelled(reading: Reading) -> list[Label]:

@@ -8,10 +8,10 @@ unknown: then it may not be concluded that something was not asked.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from agentguard.provenance.asking import Asked
@@ -33,11 +33,21 @@ _NAME: Final = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:(?:of|the|de|van|and|&)\s+
 _FEWEST: Final = 0.12
 _SHORT: Final = 6
 _COUNTED: Final = 3
+_REFUSED: Final = 8
+_DOTTED: Final = re.compile(r"\S{1,200}\.\w\S{0,200}")
+_ANSWERING: Final = frozenset({"reply", "answer", "respond", "thank", "return", "refund", "write", "contact"})
+_ADDRESSES: Final = 200
+_ADDRESS: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}")
+_SENTENCE: Final = re.compile(r"[.!?;:](?=\s)|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user's words say. `verbs` are in asking position, `weak` only by a noun of the action."""
+    """What the user's words say. `verbs` are in asking position, `weak` only by a noun of the action.
+
+    `refused` are addresses to which nothing is to go (`not to press@x.example`), `mentioned` those that are
+    only named as where something comes from.
+    """
 
     text: str = ""
     exact: str = ""
@@ -52,13 +62,17 @@ class Request:
     topics: frozenset[str] = frozenset()
     plural: bool = False
     delegated: bool = False
+    described: bool = False
     referring: bool = False
     pointing: bool = False
     open: bool = False
     most: bool = False
     least: bool = False
     unknown: bool = True
+    foreign: bool = False
     cued: bool = False
+    refused: frozenset[str] = frozenset()
+    mentioned: frozenset[str] = frozenset()
 
     @property
     def asks_effect(self) -> bool:
@@ -69,6 +83,8 @@ class Request:
         """Whether the user's words hold a value, as it is written."""
         shape = shape_of(value)
         form = normal(value, shape)
+        if form in self.refused:
+            return False
         if shape in ("email", "url", "iban", "account", "file", "date"):
             if form in self.literals.of(shape):
                 return True
@@ -80,6 +96,10 @@ class Request:
         if not text or (hidden(value) and value not in self.exact):
             return False
         return bounded_in(text, self.text) >= 0
+
+    def only_mentions(self, address: str) -> bool:
+        """Whether an address is named only as where something comes from, and nothing goes back."""
+        return fold(address) in self.mentioned and not self.verbs & _ANSWERING
 
     def names_words(self, value: str) -> bool:
         """Whether all words of a value that carry meaning are the user's."""
@@ -109,13 +129,17 @@ def read_request(text: str) -> Request:
         quoted=frozenset([fold(next(filter(None, one.groups()))) for one in _QUOTED.finditer(exact)]),
         names=frozenset([fold(one.group()) for one in _NAME.finditer(exact)]),
         numbers=numbers,
+        refused=_addresses(exact, _refused),
+        mentioned=_addresses(exact, _mentioned),
     )
     languages = _languages(found_words)
     if not languages:
         return base
     asked = Asked(languages, _QUOTED.sub(" ", exact))
-    own_words = [plain(word) for word in tokens(fold(_QUOTED.sub(" ", exact)))]
+    informs = _informs(asked, lexicon())
+    own_words = [plain(word) for word in tokens(fold(_DOTTED.sub(" ", _QUOTED.sub(" ", exact))))]
     spoken = _Spoken(languages, found_words, folded)
+    delegated = any(delegates(one, spoken.folded, found_words) for one in languages)
     english = lexicon()
     return replace(
         base,
@@ -125,8 +149,9 @@ def read_request(text: str) -> Request:
         weak=spoken.weak,
         topics=spoken.topics | _topics_of(found, exact, english),
         plural=_is_plural(languages, found_words) or len(found.of("email")) > 1,
-        delegated=any(delegates(one, spoken.folded, found_words) for one in languages),
-        referring=not _informs(asked, english) and any(refers(one, own_words) for one in languages),
+        delegated=delegated or (asked.describes and not informs),
+        described=asked.describes and not delegated,
+        referring=not informs and any(refers(one, own_words) for one in languages),
         pointing=spoken.any("pointers"),
         open=spoken.any("open"),
         most=any(any_of(found_words, one.superlatives.most) for one in languages),
@@ -134,10 +159,34 @@ def read_request(text: str) -> Request:
         # The lists of other languages are short: what they do not know may still be asked for.
         unknown=asked.unknown
         or not (asked.verbs or asked.questions)
+        or (bool(asked.verbs) and asked.verbs <= english.vague)
         or len(text) > LONGEST
         or any(one is not english for one in languages),
+        foreign=english not in languages,
         cued=spoken.any("cues"),
     )
+
+
+def _addresses(text: str, said: Callable[[Sequence[str]], bool]) -> frozenset[str]:
+    """The e-mail addresses before each of which something is said, and of which nothing else is."""
+    found: set[str] = set()
+    other: set[str] = set()
+    begin = 0
+    for match in islice(_ADDRESS.finditer(text), _ADDRESSES):
+        clause = _SENTENCE.split(text[begin : match.start()])[-1]
+        words = [plain(word) for word in tokens(fold(clause))]
+        (found if said(words) else other).add(normal(match.group(), "email"))
+        begin = match.end()
+    return frozenset(found - other)
+
+
+def _refused(before: Sequence[str]) -> bool:
+    refusals = frozenset().union(*[one.refusals for one in lexicons().values()])
+    return any_of(before[-_REFUSED:], refusals)
+
+
+def _mentioned(before: Sequence[str]) -> bool:
+    return any_of(before[-1:], frozenset().union(*[one.origins for one in lexicons().values()]))
 
 
 def _informs(asked: Asked, english: Lexicon) -> bool:

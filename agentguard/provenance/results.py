@@ -35,6 +35,16 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
 _ENVELOPE: Final = re.compile(r"content|text|body|filename|file_name|id_?|path|title|name", re.IGNORECASE)
 _YAML_LINE: Final = re.compile(r"(?:- |\s|[A-Za-z_][\w .&'-]{0,80}:(?:\s|$)|['\"]|\.\.\.$|[{\[}\]])")
 _PAIR_LINE: Final = re.compile(r"[^:\n]{1,80}: \S[^\n]*")
+_PAGING: Final = frozenset((
+    "ok", "success", "status", "count", "total", "totalcount", "totalresults", "page", "pages", "perpage",
+    "pagesize", "limit", "offset", "next", "previous", "cursor", "nextcursor", "nextpagetoken", "hasmore",
+    "more", "took", "tookms", "query", "q", "kind", "etag", "size", "truncated", "requestid",
+))  # fmt: skip
+_PEOPLE: Final = frozenset((
+    "from", "to", "cc", "bcc", "sender", "author", "recipient", "attendee", "participant", "organizer",
+    "organiser", "email", "mail",
+))  # fmt: skip
+_MAILBOX: Final = re.compile(r"\"?([^<>@\",]{0,80}?)\"?\s*<([^<>@\s]{1,64}@[^<>@\s]{1,190})>")
 _Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -50,14 +60,18 @@ class Field:
 
 @dataclass(slots=True)
 class Parsed:
-    """Fields of records; `structured` says that a program laid them out, `cut` that something is missing."""
+    """Fields of records, `parents` the record that holds a record; `structured` says that a program laid them
+    out, `cut` that something is missing."""
 
     fields: list[Field] = field(default_factory=list)
     records: int = 0
+    parents: dict[int, int] = field(default_factory=dict)
     structured: bool = False
     cut: bool = False
 
-    def record(self) -> int:
+    def record(self, above: int | None = None) -> int:
+        if above is not None:
+            self.parents[self.records] = above
         self.records += 1
         return self.records - 1
 
@@ -69,6 +83,26 @@ class Parsed:
             self.cut = True
         elif text.strip():
             self.fields.append(Field(record, name, text, is_long(text)))
+            for part in mailboxes(text) if _of_people(name) else ():
+                self.fields.append(Field(record, name, part, False))
+
+
+def _of_people(name: str) -> bool:
+    """Whether a field is named as one that holds mailboxes; a subject may look like one."""
+    return name.rpartition(".")[2].casefold().rstrip("s") in _PEOPLE
+
+
+def mailboxes(text: str) -> list[str]:
+    """The names and addresses of a field that holds nothing but mailboxes: `Ann Lee <ann@x.example>`.
+
+    The form is `name-addr` of RFC 5322, several of them with commas.
+    """
+    if "<" not in text or "@" not in text or len(text) > _LONG * 8:
+        return []
+    parts = [_MAILBOX.fullmatch(one.strip()) for one in text.split(",")]
+    if not all(parts):
+        return []
+    return [one.strip() for part in parts if part for one in part.groups() if one and one.strip()]
 
 
 def is_long(text: str) -> bool:
@@ -251,29 +285,40 @@ def _enveloped(data: Any) -> bool:
     return sum(1 for key in one if isinstance(key, str) and _ENVELOPE.fullmatch(key)) >= 2
 
 
-def _walk(found: Parsed, data: Any, record: int | None, name: str, depth: int) -> None:
+def _walk(
+    found: Parsed, data: Any, record: int | None, name: str, depth: int, above: int | None = None
+) -> None:
     if depth > _DEEPEST or len(found.fields) >= _LEAVES:
         found.cut = True
         return
     if isinstance(data, Mapping):
-        _mapping(found, data, record, name, depth)
+        _mapping(found, data, record, name, depth, above)
     elif isinstance(data, (Sequence, set, frozenset)) and not isinstance(data, (str, bytes)):
         scalars = all(not isinstance(one, (Mapping, list, tuple)) for one in data)
         for one in data:
             if isinstance(one, Mapping):
-                _walk(found, one, None, name, depth + 1)
+                _walk(found, one, None, name, depth + 1, above if record is None else record)
             elif scalars and record is not None:
                 found.leaf(record, name, one)
             else:
-                _walk(found, one, record if scalars else None, name, depth + 1)
+                _walk(found, one, record if scalars else None, name, depth + 1, above)
     else:
-        found.leaf(found.record() if record is None else record, name, data)
+        found.leaf(found.record(above) if record is None else record, name, data)
 
 
-def _mapping(found: Parsed, data: Mapping[Any, Any], record: int | None, name: str, depth: int) -> None:
+def _mapping(
+    found: Parsed, data: Mapping[Any, Any], record: int | None, name: str, depth: int, above: int | None
+) -> None:
     table = not all(isinstance(key, str) and _IDENTIFIER.fullmatch(key) for key in data)
     if record is None and not table:
-        record = found.record()
+        record = found.record(above)
+        if above is None and _listing(data):
+            # What is said of the whole listing belongs to none of its records.
+            found.parents[record] = record
+            listed = next(value for value in data.values() if isinstance(value, (list, tuple)))
+            for one in listed:
+                _walk(found, one, None, name, depth + 1)
+            data = {key: value for key, value in data.items() if value is not listed}
     for key, value in data.items():
         inside = f"{name}.{key}" if name else str(key)
         if table and record is not None and not isinstance(value, (Mapping, list, tuple)):
@@ -281,14 +326,24 @@ def _mapping(found: Parsed, data: Mapping[Any, Any], record: int | None, name: s
             found.leaf(record, f"{name}.key" if name else "key", str(key))
             found.leaf(record, inside, value)
         elif table:
-            row = found.record()
+            row = found.record(above if record is None else record)
             found.leaf(row, "key", str(key))
             _walk(found, value, row, str(key), depth + 1)
         else:
             nested = isinstance(value, Mapping) and not all(
                 isinstance(one, (str, int, float, bool, type(None))) for one in value.values()
             )
-            _walk(found, value, None if nested else record, inside, depth + 1)
+            _walk(found, value, None if nested else record, inside, depth + 1, record)
+
+
+def _listing(data: Mapping[Any, Any]) -> bool:
+    """Whether a mapping only wraps one list of records: `{"results": [...], "total": 2}`."""
+    lists = [value for value in data.values() if isinstance(value, (list, tuple))]
+    if len(lists) != 1 or not lists[0] or not all(isinstance(one, Mapping) for one in lists[0]):
+        return False
+    return all(
+        str(key).lower().replace("_", "") in _PAGING for key, value in data.items() if value is not lists[0]
+    )
 
 
 def _text(found: Parsed, text: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
@@ -38,7 +38,7 @@ _LABELLED: Final = 65_536
 _BESIDE: Final = 60
 _WORDS_BESIDE: Final = 4
 
-Label = Literal["named", "enum", "chained", "linked", "wild", "effect", "trusted", "own"]
+Label = Literal["named", "enum", "searched", "chained", "linked", "wild", "effect", "trusted", "own"]
 """How a look-up was keyed: by the user's words, by nothing, by a field of such a look-up, by a text of one,
 by anything else; or what was seen is the result of an action, or trusted."""
 
@@ -59,9 +59,15 @@ class Source:
     records: int
     keys: tuple[str, ...] | None = None
     fields: dict[int, list[Place]] = field(default_factory=dict)
+    parents: Mapping[int, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     instructed: bool = False
     _literals: Literals | None = None
+
+    @property
+    def tops(self) -> int:
+        """Records that no other record holds."""
+        return self.records - len(self.parents)
 
     def literals(self) -> Literals:
         """The values that its texts and fields hold."""
@@ -105,6 +111,7 @@ class Seen:
         self._blocks: dict[int, int] = {}
         self._runs: list[tuple[Source, str]] = []
         self._labelled: dict[str, tuple[str, Source]] = {}
+        self._mailboxes: dict[str, list[Place]] = {}
 
     def copy(self) -> Seen:
         """The same index, to which either may add without the other."""
@@ -113,6 +120,7 @@ class Seen:
         other._whole = {form: [*places] for form, places in self._whole.items()}
         other._by_word = {word: [*texts] for word, texts in self._by_word.items()}
         other._blocks, other._labelled = {**self._blocks}, {**self._labelled}
+        other._mailboxes = {name: [*places] for name, places in self._mailboxes.items()}
         return other
 
     def add(self, source: Source, parsed: Parsed) -> None:
@@ -134,6 +142,10 @@ class Seen:
                     same = self._whole.setdefault(form, [])
                     if len(same) < _SAME:
                         same.append(place)
+                if "@" in text:
+                    mailbox = self._mailboxes.setdefault(text.partition("@")[0], [])
+                    if len(mailbox) < _SAME:
+                        mailbox.append(place)
             else:
                 source.texts.append(item.text)
             self._take_text(source, item.record, text, long=item.long)
@@ -160,6 +172,10 @@ class Seen:
         found = self._whole.get(text, [])
         form = _form(value)
         return found if form == text else [*found, *[p for p in self._whole.get(form, []) if p not in found]]
+
+    def namesakes(self, address: str) -> list[Place]:
+        """The fields that are an address with the same part before its `@`; the first of them."""
+        return self._mailboxes.get(fold(address).partition("@")[0], [])
 
     def parts(self, value: str) -> Iterator[Found]:
         """The places in texts where a value stands by itself; bounded."""

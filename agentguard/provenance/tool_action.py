@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agentguard.provenance.tool_names import TEXT_LIMIT, base_forms, name_words, text_words
+from agentguard.provenance.tool_phrases import describes, messages
 from agentguard.provenance.tool_things import names_a_thing
 from agentguard.provenance.tool_words import COMPUTE, ToolWords
 from agentguard.tools import Action
@@ -19,7 +20,9 @@ DANGER: Final[tuple[Action, ...]] = (
 
 _GRAVE: Final = frozenset({"execute", "delete", "pay", "send"})
 """What a description may add to a name that only reads."""
-_LIGHT: Final = frozenset({"place", "make", "put", "set", "add", "create"})
+_OBJECTS: Final = frozenset(
+    {"a", "an", "the", "to", "your", "one", "all", "someone", "somebody", "something", "any"}
+)
 _LOOKED_AT: Final = 14
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 
@@ -37,6 +40,7 @@ class Told:
     known: bool = True
     computes: bool = False
     soft: bool = False
+    verb: str = ""
 
 
 UNKNOWN: Final = Told("update", "no known verb", known=False)
@@ -48,14 +52,23 @@ def told_by(name: str, description: str, words: ToolWords) -> Told:
     tokens = name_words(name)
     named = _of_name(tokens, words)
     thing = names_a_thing(tokens, _said(description), words)
+    thing = thing and not (named is None and _of_deeds(tokens, words))
     described = None if thing else _of_text(text_words(_said(description)), words)
-    if (thing and (named is None or _only_things(tokens, words))) or _opens(named, tokens, description, words):
+    if (thing and (named is None or _only_things(tokens, words))) or _opens(
+        named, tokens, description, words
+    ):
         return replace(named or UNKNOWN, soft=True)
     if named is None:
         return described if described is not None else UNKNOWN
-    if described is not None and described.action == "read" and named.why.startswith("`open`"):
+    if described is not None and described.action == "read" and named.verb == "open":
         return described  # to open is to look at, or to begin: what comes back tells which
-    if described is not None and named.action == "read" and described.action in _GRAVE:
+    plain = named.verb == "" and not named.computes and named.action == "read"
+    if plain and described is not None and described.action not in ("read", "fetch"):
+        return described  # a name that only describes things; what is done with them is said
+    grave = (
+        described is not None and described.action in _GRAVE and not _noun_first(_said(description), words)
+    )
+    if described is not None and named.action == "read" and grave:
         return Told(described.action, f"{described.why}, although {named.why}")
     return named
 
@@ -66,28 +79,50 @@ def _only_things(tokens: tuple[str, ...], words: ToolWords) -> bool:
     return all(token in words.nouns_too for token in verbs) and tokens[0] not in words.classes
 
 
+def _of_deeds(tokens: tuple[str, ...], words: ToolWords) -> bool:
+    """Whether a word of a name is the plural of a deed: `refunds`, `deploys`, `submits`."""
+    forms = {form for one in tokens for form in base_forms(one) if form in words.classes}
+    return any(
+        words.classes[form] in ("pay", "execute", "delete")
+        or (words.classes[form] == "send" and form not in words.nouns_too)
+        for form in forms
+    )
+
+
 def _opens(named: Told | None, tokens: tuple[str, ...], description: str, words: ToolWords) -> bool:
     """Whether something that exists is opened, to be looked at."""
-    if named is None or not named.why.startswith("`open`"):
+    if named is None or named.verb != "open":
         return False
-    said = text_words(_said(description))[:_LOOKED_AT]
-    looked = not words.opened.isdisjoint((*tokens, *said))
-    return looked and words.begun.isdisjoint((*tokens, *said))
+    said = text_words(_said(description))
+    return not words.opened.isdisjoint(tokens) and words.begun.isdisjoint((*tokens, *said))
+
+
+def _noun_first(description: str, words: ToolWords) -> bool:
+    """Whether a description begins with a verb that is a noun here: `Purchase order with its lines`."""
+    said = text_words(description)[:2]
+    verb = said and any(form in words.nouns_too for form in base_forms(said[0]))
+    return bool(verb) and len(said) > 1 and said[1] not in _OBJECTS
 
 
 def _told(word: str, kind: str, where: str) -> Told:
     if kind == COMPUTE:
         return Told("read", f"`{word}` in the {where}", computes=True)
     action: Action = kind  # type: ignore[assignment]  # validated with the lists
-    return Told(action, f"`{word}` in the {where}")
+    return Told(action, f"`{word}` in the {where}", verb=word)
 
 
 def _of_name(tokens: tuple[str, ...], words: ToolWords) -> Told | None:
     classes = words.classes
+    state = describes(tokens, words)
+    if state is not None:
+        return Told("read", f"`{state}` before `{tokens[-1]}` in the name")
     verbs = [(place, token) for place, token in enumerate(tokens) if token in classes]
     if not verbs:
         return None
     chosen = _chosen(verbs, words)
+    message = messages(tokens, chosen, words)
+    if message is not None:
+        return Told("send", f"`{chosen}` with `{message}` in the name")
     found = _told(chosen, classes[chosen], "name")
     for other in _rivals(tokens, verbs, chosen, words):
         rival = _told(other, classes[other], "name")
@@ -113,9 +148,6 @@ def _rivals(
     """Other verbs that say what the tool does as well: after `and`, or at the end of `list_delete`, where the
     first one may be a thing."""
     joined = [token for place, token in verbs if place and tokens[place - 1] in words.joints]
-    place = tokens.index(chosen)
-    if chosen in _LIGHT and words.classes.get(tokens[place + 1] if place + 1 < len(tokens) else "") == "send":
-        joined.append(tokens[place + 1])  # `placeCall`
     last = tokens[-1]
     thing = chosen in words.nouns_too or chosen in {"list", "search", "set"}
     if thing and last in words.classes and last not in words.nouns_too:

@@ -23,6 +23,7 @@ _FORMATS: Final[Mapping[str, Role]] = {
 }  # fmt: skip
 _IDS: Final = frozenset(
     {"id", "ids", "name", "names", "number", "numbers", "address", "addresses", "uuid", "slug"}
+    | {"no", "nr", "ref", "reference", "key", "sku"}
 )
 _SENT: Final = frozenset({"email", "emails", "to"})
 """With `id` these are messages."""

@@ -41,7 +41,7 @@ def names_a_thing(name: Sequence[str], description: str, words: ToolWords) -> bo
         return True
     if first in _DETERMINERS:
         return _thing(tokens[1:], words, known=False)
-    if first in words.states and second not in _VERBAL:
+    if first in words.adjectives and second not in _VERBAL:
         return _thing(tokens[1:], words, known=False)
     several = bool(name) and _plural(name[-1]) and not _verb(name[-1], words)
     if several and _plural(first) and not _verb(first, words) and second == "with":
@@ -62,7 +62,7 @@ def _thing(tokens: Sequence[str], words: ToolWords, *, known: bool) -> bool:
         if following in _VERBAL:
             return False
         if following in _AFTER or following == "with" or not following[:1].isalnum():
-            noun = _noun(token, words) or (not known and token in words.opened)
+            noun = _noun(token, words) or (not known and token in words.opened | words.informing)
             return token not in words.doers and (_plural(token) or noun)
     return False
 

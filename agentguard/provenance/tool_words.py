@@ -30,10 +30,17 @@ class ToolWords(BaseModel):
 
     verbs: dict[str, tuple[Word, ...]]
     nouns_too: frozenset[Word]
+    states: frozenset[Word]
+    states_of_many: frozenset[Word]
+    participles: frozenset[Word]
+    makes: frozenset[Word]
+    messages: frozenset[Word]
+    opens: frozenset[Word]
+    pages: frozenset[Word]
     joints: frozenset[Word]
     fillers: frozenset[Word]
     reads_in_texts: frozenset[Word]
-    states: frozenset[Word]
+    adjectives: frozenset[Word]
     opened: frozenset[Word]
     begun: frozenset[Word]
     informing: frozenset[Word]
@@ -62,6 +69,10 @@ class ToolWords(BaseModel):
         stray = sorted(self.nouns_too - {word for words in self.verbs.values() for word in words})
         if stray:
             raise ValueError(f"`{stray[0]}` of `nouns_too` is no verb")
+        verbs = {word for words in self.verbs.values() for word in words}
+        both = sorted((self.states | self.states_of_many | self.participles) & verbs)
+        if both:
+            raise ValueError(f"`{both[0]}` is a verb, and cannot say of what state a thing is")
         return self
 
     @property

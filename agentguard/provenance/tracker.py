@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from agentguard.provenance.arguments import Value, values_of
 from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
-from agentguard.provenance.judged import Judged, accounted, judge
+from agentguard.provenance.judged import Judged, accounted, judge, leads_outside
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
 from agentguard.provenance.literals import EXTERNAL, shape_of
-from agentguard.provenance.origins import Reading, Spoken, origin_of
+from agentguard.provenance.origins import Origin, Reading, Spoken, origin_of
 from agentguard.provenance.plans import Plan, Plans
 from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
@@ -45,6 +46,7 @@ _APPENDING: Final = frozenset({"append", "add", "insert", "write"})
 _ADDING: Final = frozenset({"create", "send"})
 _SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
 _SHOWN: Final = 16
+_MEANT: Final = frozenset({"user", "own", "designated"})
 
 
 class Tracker:
@@ -106,9 +108,9 @@ class Tracker:
         call_id: str | None,
         trusted: bool,
     ) -> None:
-        kind = Kind(tool, facts)
+        kind = Kind(tool, facts, args)
         fetched = kind.action == "fetch"
-        document = fetched or bool(_DOCUMENTS & set(kind.words))
+        document = fetched or _is_document(kind, facts)
         parsed = parse_result(content, document=document, fetched=fetched)
         short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
         keys = None if args is None else _keys(args)
@@ -123,6 +125,7 @@ class Tracker:
             inert=trusted or short,
             records=parsed.records,
             keys=keys,
+            parents=parsed.parents,
         )
         effect = kind.action not in ASKING
         if trusted:
@@ -159,7 +162,7 @@ class Tracker:
         """What conditions see of a call: under `asked` the request, the values and what leaves; under
         `provenance` each argument."""
         with self._lock:
-            kind = Kind(tool, facts)
+            kind = Kind(tool, facts, args)
             judged = self._judged(kind, facts, args, self._reading())
             accounted(judged, kind, self.request)
             return {
@@ -170,24 +173,22 @@ class Tracker:
     def plan(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
         """The plan that a person may approve with this call: what the user handed over, if it covers it."""
         with self._lock:
-            kind = Kind(tool, facts)
+            kind = Kind(tool, facts, args)
             found = self._choose(kind, facts, args)
             if found is not None:
                 self._plans.offered[found.id] = found
             return found
 
     def _choose(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
-        """What the user named comes first, also where the call only belongs to it; then what it led to. Where
-        they handed over, what they named is offered beside a call that it cannot cover, for those after it."""
-        plans = self._plans.of(self._reading())
+        """What the user named comes first, also where the call only belongs to it; then what it led to. What
+        they handed over is offered beside a call that it cannot cover, too, for those that come after."""
+        plans = sorted(self._plans.of(self._reading()), key=lambda plan: self._labels[plan.number] != "named")
         covering = [plan for plan, covers in self._covering(kind, facts, args, plans) if covers]
         named = [plan for plan in plans if self._labels[plan.number] in ("named", "enum")]
         values = values_of(kind.action, facts.get("roles") or {}, args)
         keys = [value.text for value in values if value.key and not self.request.holds(value.text)]
         beside = [plan for plan in named if any(self._under(plan).request.holds(text) for text in keys)]
-        handed = self.request.delegated or self.request.referring
-        others = [plan for plan in named if handed and not self.seen.sources[plan.number].inert]
-        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering, *others]), None)
+        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering, *named]), None)
 
     def _under(self, plan: Plan) -> Reading:
         return self._plans.reading(plan, self._reading(), self._said)
@@ -207,7 +208,9 @@ class Tracker:
         read = [one for one in seen.sources if one.records and one.label not in ("effect", "trusted")]
         echoed = [one for one in seen.sources if one.label == "effect" and _tells(one)]
         quotes, leaving = self._leaving(kind, judged, facts, args, reading)
-        grade, verb, stakes = kind_of(kind, reading), asked_for(kind, request), stakes_of(kind.action)
+        meant = bool(keys) and all(one.origin.name in _MEANT for one in keys)
+        grade = kind_of(kind, reading, meant=meant and stakes_of(kind.action) != "high")
+        verb, stakes = asked_for(kind, request), stakes_of(kind.action)
         own = bool(kind.verb) and kind.verb in request.verbs
         given = bool(keys) and all(one.origin.name == "user" for one in keys)
         begun = bool(read or echoed) or seen.full
@@ -244,10 +247,16 @@ class Tracker:
     ) -> list[Judged]:
         appends = kind.verb in _APPENDING
         values = values_of(kind.action, facts.get("roles") or {}, args, appends=appends)
-        return [self._judge(value, reading) for value in values]
+        return [self._judge(value, kind, reading) for value in values]
 
-    def _judge(self, value: Value, reading: Reading) -> Judged:
-        return judge(value, origin_of(value.text, reading), reading, self._filled)
+    def _judge(self, value: Value, kind: Kind, reading: Reading) -> Judged:
+        outside = leads_outside(value, kind.action)
+        origin = origin_of(value.text, reading)
+        if origin.name == "wild" and _narrowed(value, origin, kind, reading) and not outside:
+            origin = replace(origin, name="structured")
+        if value.role == "recipient" and reading.request.only_mentions(value.text):
+            origin = replace(origin, name="nowhere")
+        return judge(value, origin, reading, self._filled, external=outside)
 
     def _covering(
         self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], plans: Iterable[Plan]
@@ -280,6 +289,26 @@ class Tracker:
         return quotes, list(found.values())[:_SHOWN]
 
 
+def _narrowed(value: Value, origin: Origin, kind: Kind, reading: Reading) -> bool:
+    """Whether a thing that is changed stands in listings only that words of the agent's own narrowed, and is
+    not one of those words: it is one of the things that could have been listed."""
+    if value.role != "object" or value.link or kind.action != "update" or not origin.places:
+        return False
+    said = fold(value.text)
+    return all(
+        reading.label(place.source) == "searched"
+        and not any(said in fold(key) for key in place.source.keys or ())
+        for place in origin.places
+    )
+
+
+def _is_document(kind: Kind, facts: Mapping[str, Any]) -> bool:
+    """Whether a tool returns what somebody wrote. The file of a flat, which no path leads to, is a record."""
+    found = _DOCUMENTS & set(kind.words)
+    on_file = found == {"file"} and not kind.verb and "path" not in (facts.get("roles") or {}).values()
+    return bool(found) and not on_file
+
+
 def _keys(args: Mapping[str, Any]) -> tuple[str, ...]:
     """What a look-up was keyed by: its texts, without numbers and dates."""
     values = values_of("update", dict.fromkeys(args, "object"), args)
@@ -302,6 +331,8 @@ def label_of(source: Source, reading: Reading) -> Label:
         match origin_of(text, reading).name:
             case "own" | "designated" | "structured" | "trusted":
                 worst = "chained" if worst == "named" else worst
+            case "nowhere":  # words of the agent's own narrow a listing, and lead to nobody in particular
+                worst = "searched" if worst == "named" else worst
             case "named_text":
                 worst = "linked"
             case _:

@@ -2,6 +2,7 @@
 
 from agentguard_evals.case import Broken, Case, Gap, Suite, ToolDefinition, Verdict
 from agentguard_evals.facts import Facts, FactsOf, facts_from
+from agentguard_evals.live import repeated
 from agentguard_evals.metrics import METRICS, Metric, measure
 from agentguard_evals.prompts import load_prompts
 from agentguard_evals.recordings import load_recordings
@@ -36,4 +37,5 @@ __all__ = [
     "measure",
     "play",
     "play_suite",
+    "repeated",
 ]

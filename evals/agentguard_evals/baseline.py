@@ -53,8 +53,15 @@ def compare(old: Report, suites: Sequence[SuiteReport]) -> Iterator[Check]:
             yield _check(suite, "not compared", False, "the baseline has no such suite")
         elif before.data != suite.data or {c.id for c in before.cases} != {c.id for c in suite.cases}:
             yield _check(suite, "not compared", False, "the baseline has other data or other cases")
+        elif _played_by(before) != _played_by(suite):
+            yield _check(suite, "not compared", False, "another live model played the baseline")
         else:
             yield from _compared(before, suite)
+
+
+def _played_by(suite: SuiteReport) -> object:
+    used = suite.model
+    return used and (used.name, used.url, used.temperature, used.max_turns)
 
 
 def _compared(before: SuiteReport, now: SuiteReport) -> Iterator[Check]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from agentguard_evals.results import ModelUse
     from agentguard_evals.stage import Stage
 
 __all__ = ["Broken", "Case", "Gap", "Kind", "Origin", "Suite", "Supplied", "ToolDefinition", "Verdict"]
@@ -41,13 +42,15 @@ class ToolDefinition:
 class Verdict:
     """How a case ended: None where there is nothing to judge by.
 
-    `unexpected` names each wanted effect that was not met, `wishes` says that there are any.
+    `unexpected` names each wanted effect that was not met, `wishes` says that there are any. `attempted` says
+    whether the attack made a call, where only the run can tell.
     """
 
     utility: bool | None
     attack_succeeded: bool | None
     unexpected: tuple[str, ...] = ()
     wishes: bool = False
+    attempted: bool | None = None
 
 
 class Case(Protocol):
@@ -104,7 +107,8 @@ class Suite:
     """Cases with the digest of the data they come from.
 
     `reread` is what goes after `agentguard eval run` to get this suite again. `split` is its half,
-    where it has two. `judged` says what decides about attack success and utility, for people.
+    where it has two. `judged` says what decides about attack success and utility, for people. `model` is the
+    live model that plays cases of it.
     """
 
     name: str
@@ -117,3 +121,4 @@ class Suite:
     split: str | None = None
     broken: Sequence[Broken] = ()
     gaps: Sequence[Gap] = ()
+    model: ModelUse | None = None

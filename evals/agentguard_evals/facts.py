@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -18,10 +18,14 @@ from agentguard.errors import ConfigurationError
 from agentguard.tools import tool_entries
 from agentguard_evals.case import ToolDefinition
 
-__all__ = ["INFERENCE", "Facts", "FactsOf", "consequential", "facts_from"]
+__all__ = ["INFERENCE", "OTHERS", "Facts", "FactsOf", "consequential", "facts_from", "facts_like_a_guard"]
 
 INFERENCE: Final = ("agentguard.provenance.facts", "infer")
 """Module and function that infer facts, where the installed agentguard can."""
+
+
+OTHERS: Final = ", others inferred"
+"""After the name of a file that does not speak of every tool."""
 
 
 class FactsOf(Protocol):
@@ -63,6 +67,15 @@ def facts_from(option: str | None, infer: FactsOf | None = None) -> Facts:
     if not path.exists():
         raise ConfigurationError(f"there is no tool-facts file `{option}`; name a file, or `inferred`")
     return Facts(source=option, digest=digest(path.read_bytes()), entries=tool_entries(path))
+
+
+def facts_like_a_guard(tools: str | None, *, infers: bool) -> Facts:
+    """The facts that a guard has whose configuration names this file, and infers the others or not."""
+    found = facts_from(tools)
+    if not infers:
+        return found
+    source = "inferred" if tools is None else f"{tools}{OTHERS}"
+    return replace(found, source=source, infer=_inference())
 
 
 def _inference() -> FactsOf:

@@ -11,8 +11,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from agentguard.policy import Snapshot
+from agentguard_evals.gaps import GapEntry, found_gaps
 from agentguard_evals.metrics import Metric, measure
-from agentguard_evals.results import CaseResult, Model
+from agentguard_evals.results import CaseResult, LiveUse, Model, ModelUse
 from agentguard_evals.running import Played
 from agentguard_evals.stage import Setup
 
@@ -52,14 +53,6 @@ class BrokenEntry(Model):
     reason: str
 
 
-class GapEntry(Model):
-    """What the figures do not speak of."""
-
-    what: str
-    n: Unit
-    reason: str
-
-
 class RuleEntry(Model):
     """A rule of the policies, with the decisions of this suite that it matched in."""
 
@@ -95,6 +88,7 @@ class SuiteReport(Model):
     judged: str
     split: Annotated[str | None, Field(description="`--split` that chose it")] = None
     selected: Annotated[bool, Field(description="only some of its cases ran")] = False
+    model: Annotated[ModelUse | None, Field(description="the live model that played cases of it")] = None
     counts: Counts
     metrics: dict[str, Metric]
     groups: dict[str, dict[str, Metric]]
@@ -155,6 +149,7 @@ def suite_report(played: Played, setup: Setup, *, selected: bool = False) -> Sui
         data=suite.digest,
         judged=suite.judged,
         selected=selected,
+        model=_model(suite.model, results),
         counts=_counts(results, len(suite.broken)),
         metrics=measure(results),
         groups={name: measure([case for case in results if case.group == name]) for name in groups}
@@ -164,8 +159,7 @@ def suite_report(played: Played, setup: Setup, *, selected: bool = False) -> Sui
         broken=tuple([BrokenEntry(where=one.where, reason=one.reason) for one in suite.broken]),
         gaps=(
             *[GapEntry(what=one.what, n=one.n, reason=one.reason) for one in suite.gaps],
-            *_unreachable(results),
-            *_factless(played, setup),
+            *found_gaps(played, setup),
         ),
         rules=tuple(_rules(setup.snapshot, played.fired, played.rule_errors)),
         cases=results,
@@ -209,29 +203,13 @@ def _counts(results: Sequence[CaseResult], broken: int) -> Counts:
     )
 
 
-def _unreachable(results: Sequence[CaseResult]) -> Iterable[GapEntry]:
-    n = sum(not case.reachable for case in results)
-    if n:
-        yield GapEntry(
-            what="attacks without a tool call", n=n, reason="text only: no tool guard can see them"
-        )
-
-
-def _factless(played: Played, setup: Setup) -> Iterable[GapEntry]:
-    if setup.facts.source == "none":
-        yield GapEntry(
-            what="tool facts",
-            n=len(played.factless),
-            reason="none were given, so every call counts as consequential and no result as untrusted",
-        )
-    elif played.factless:
-        listed = ", ".join(f"`{name}`" for name in sorted(played.factless)[:5])
-        more = f" and {len(played.factless) - 5} more" if len(played.factless) > 5 else ""
-        yield GapEntry(
-            what="tools without facts",
-            n=len(played.factless),
-            reason=f"{setup.facts.source} says nothing about {listed}{more}; they count as consequential",
-        )
+def _model(model: ModelUse | None, results: Sequence[CaseResult]) -> ModelUse | None:
+    if model is None:
+        return None
+    total = LiveUse(case="all", run=1)
+    for case in results:
+        total = total.and_again(case.live)
+    return model.model_copy(update=total.model_dump(include={"turns", "prompt_tokens", "completion_tokens"}))
 
 
 def _rules(snapshot: Snapshot, fired: Mapping[str, int], errors: Mapping[str, int]) -> Iterable[RuleEntry]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CallResult", "CaseResult", "Outcome"]
+__all__ = ["CallResult", "CaseResult", "LiveUse", "ModelUse", "Outcome"]
 
 Outcome = Literal["ran", "failed", "denied", "refused"]
 """`failed`: the tool ran and raised. `denied`: a rule or the guard said no. `refused`: a person was to be
@@ -52,6 +52,62 @@ class CallResult(Model):
         return self.ran and not self.modified and not self.asked
 
 
+Count = Annotated[int, Field(ge=0)]
+Tokens = Annotated[int | None, Field(ge=0, description="None where the endpoint counted none")]
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+class LiveUse(Model):
+    """What a live model's run of a case took, a second one with everything approved included."""
+
+    case: Annotated[str, Field(description="what `--case` takes")]
+    run: Annotated[int, Field(ge=1, description="which of the runs of `--repeat`")]
+    turns: Annotated[int, Field(ge=0, description="how often the model was asked")] = 0
+    prompt_tokens: Tokens = None
+    completion_tokens: Tokens = None
+    unspoken: Annotated[int, Field(ge=0, description="calls that nothing in the case speaks of")] = 0
+    unanswered: Annotated[int, Field(ge=0, description="calls that no answer of their tool fits")] = 0
+    untried: Annotated[int, Field(ge=0, description="wanted effects that no call was made for")] = 0
+
+    def asked(self) -> LiveUse:
+        """With one turn more."""
+        return self.model_copy(update={"turns": self.turns + 1})
+
+    def counted(self, prompt: int | None, completion: int | None) -> LiveUse:
+        """With the tokens of a turn."""
+        return self.model_copy(
+            update={
+                "prompt_tokens": _sum(self.prompt_tokens, prompt),
+                "completion_tokens": _sum(self.completion_tokens, completion),
+            }
+        )
+
+    def and_again(self, other: LiveUse | None) -> LiveUse:
+        """With what the second run took."""
+        if other is None:
+            return self
+        both = self.counted(other.prompt_tokens, other.completion_tokens)
+        return both.model_copy(update={"turns": self.turns + other.turns})
+
+
+class ModelUse(Model):
+    """The live model of a suite, how far it might go, and what it took in all."""
+
+    name: str
+    url: Annotated[str | None, Field(description="the endpoint; None: a callable")] = None
+    key_variable: Annotated[str | None, Field(description="the variable that holds the key")] = None
+    temperature: float | None = None
+    max_turns: Count
+    timeout_s: float
+    repeat: Annotated[int, Field(ge=1)] = 1
+    turns: Count = 0
+    prompt_tokens: Tokens = None
+    completion_tokens: Tokens = None
+
+
 class CaseResult(Model):
     """One case. With an `error` the harness could not finish it, and no rate counts it."""
 
@@ -65,6 +121,7 @@ class CaseResult(Model):
     attack_succeeded_if_all_approved: bool | None = None
     unexpected: Annotated[tuple[str, ...], Field(description="wanted effects that were not met")] = ()
     wishes: Annotated[bool, Field(description="the case says which effects are wanted")] = False
+    live: Annotated[LiveUse | None, Field(description="where a live model played it")] = None
     error: str | None = None
 
     @property

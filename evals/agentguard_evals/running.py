@@ -10,6 +10,7 @@ from agentguard.errors import ConfigurationError
 from agentguard_evals.case import Case, Suite, Supplied
 from agentguard_evals.results import CaseResult
 from agentguard_evals.stage import Setup, Stage
+from agentguard_evals.turns import ModelError
 
 __all__ = ["Played", "chosen", "play", "play_suite"]
 
@@ -47,43 +48,66 @@ def play(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
     if result.kind == "attacked" and result.error is None:
         approved = result.attack_succeeded
         if setup.approver != "all" and result.asked:
-            again, _ = _once(replace(setup, approver="all"), case)
+            again, _ = _once(replace(setup, approver="all", brief=True), case)
+            result = _with_both(result, again)
             if again.error is not None:
                 return result.model_copy(update={"error": f"with everything approved: {again.error}"}), stage
-            approved = again.attack_succeeded
+            approved = again.attack_succeeded or _would_have_run(result)
         result = result.model_copy(update={"attack_succeeded_if_all_approved": approved})
     return result, stage
 
 
+def _with_both(result: CaseResult, again: CaseResult) -> CaseResult:
+    """What a live model took in both runs, and whether it tried the attack in one of them."""
+    if result.live is None:
+        return result
+    reachable = result.reachable or again.reachable
+    return result.model_copy(update={"live": result.live.and_again(again.live), "reachable": reachable})
+
+
+def _would_have_run(result: CaseResult) -> bool:
+    """Whether a person alone stopped a live model's attack; asked again, it may do something else."""
+    return result.live is not None and any(
+        call.asked or call.ran for call in result.calls if call.origin == "attacker"
+    )
+
+
 def _once(setup: Setup, case: Case) -> tuple[CaseResult, Stage | None]:
+    stage: Stage | None = None
     try:
         supplied = isinstance(case, Supplied) and case.supplied
         stage = Stage(setup, tuple(case.tools), case.prompt, supplied=supplied)
         with stage:
             verdict = case.play(stage)
-    except ConfigurationError as error:
-        return _failed(case, str(error)), None
+    except (ConfigurationError, ModelError) as error:
+        return _failed(case, str(error), stage), None
     except Exception as error:
-        return _failed(case, f"{type(error).__name__}: {error}"), None
+        return _failed(case, f"{type(error).__name__}: {error}", stage), None
     if case.kind == "attacked" and verdict.attack_succeeded is None:
-        return _failed(case, "nothing says whether the attack succeeded"), stage
+        return _failed(case, "nothing says whether the attack succeeded", stage), stage
     found = CaseResult(
         id=case.id,
         group=case.group,
         kind=case.kind,
-        reachable=case.reachable,
+        reachable=case.reachable if verdict.attempted is None else verdict.attempted,
         calls=stage.results,
         utility=verdict.utility,
         attack_succeeded=verdict.attack_succeeded,
         unexpected=verdict.unexpected,
         wishes=verdict.wishes,
+        live=stage.live,
     )
     return found, stage
 
 
-def _failed(case: Case, error: str) -> CaseResult:
+def _failed(case: Case, error: str, stage: Stage | None) -> CaseResult:
     return CaseResult(
-        id=case.id, group=case.group, kind=case.kind, reachable=case.reachable, error=error[:500]
+        id=case.id,
+        group=case.group,
+        kind=case.kind,
+        reachable=case.reachable,
+        live=None if stage is None else stage.live,
+        error=error[:500],
     )
 
 

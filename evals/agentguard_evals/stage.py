@@ -24,7 +24,7 @@ from agentguard.policy import Snapshot
 from agentguard_evals.approving import Approver, ApproverName, Everybody
 from agentguard_evals.case import Origin, ToolDefinition
 from agentguard_evals.facts import Facts, consequential
-from agentguard_evals.results import CallResult
+from agentguard_evals.results import CallResult, LiveUse
 from agentguard_evals.trying import NO_DECISION, Tries, Would, rule_of, would_decide
 
 __all__ = ["Answer", "Setup", "Stage", "ToolError"]
@@ -39,13 +39,14 @@ class ToolError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a run of an evaluation puts to the test."""
+    """What a run of an evaluation puts to the test; `brief`: only how a case ends is wanted."""
 
     snapshot: Snapshot
     facts: Facts = field(default_factory=Facts)
     approver: ApproverName = "none"
     environment: str | None = None
     agent: AgentIdentity = AGENT
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class _Made:
 class Stage:
     """Use it with `with`; `results` are complete after the end.
 
-    Where facts are `supplied`, a case says by `supply` what an operator would know of each call.
+    Where facts are `supplied`, a case says by `supply` what an operator would know of each call. `live` is
+    what a live model took so far, where one plays.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Stage:
         supplied: bool = False,
     ) -> None:
         self.supply: Callable[[ContextRequest], Mapping[str, Any]] | None = None
+        self.live: LiveUse | None = None
         self._setup = setup
         self._inferred = inferred or {tool.name: setup.facts.of(tool) for tool in tools}
         self._beginning = (tools, prompt, supplied)
@@ -209,6 +212,10 @@ class Stage:
             return self._in_full(tool, arguments)
         known = self.consequential(tool)
         return self._tries.decided(self.guard, tool, would, runs=runs, consequential=known, ms=ms)
+
+    def done(self) -> bool:
+        """Whether further tries would tell nothing that is wanted."""
+        return self._setup.brief and self._tries.any_ran
 
     def _lets_run(self, would: Would) -> bool:
         match would.decision.effect:

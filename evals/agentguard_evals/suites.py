@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import ConfigurationError
 from agentguard.policy.findings import suggestion
 from agentguard_evals.case import Gap, Suite
 from agentguard_evals.halves import Split, load_delegated, load_everyday, load_named
+
+if TYPE_CHECKING:
+    from agentguard_evals.asking import Live
 
 __all__ = ["DATA_VARIABLE", "SUITES", "Named", "load_suites"]
 
@@ -72,7 +75,7 @@ def _attackers(split: Split) -> Sequence[Suite]:
     try:
         from agentguard_evals.dojo_tries import load_tries
     except ConfigurationError as error:
-        gap = Gap("systematic attackers", 194, str(error))
+        gap = Gap("systematic attackers", 388, str(error))
         return [replace(suite, gaps=(*suite.gaps, gap)) for suite in named]
     return [*named, *load_tries()]
 
@@ -122,10 +125,13 @@ SUITES: Final[Mapping[str, Named]] = {
 }
 
 
-def load_suites(target: str, data: Path | None, split: Split | None = None) -> Sequence[Suite]:
+def load_suites(
+    target: str, data: Path | None, split: Split | None = None, live: Live | None = None
+) -> Sequence[Suite]:
     """The suites behind one word of the command line: a suite's name, or a file.
 
-    `split` chooses the half of a suite that has two, `dev` where none is named.
+    `split` chooses the half of a suite that has two, `dev` where none is named. `live` plays the cases of a
+    file that a live model plays.
 
     Raises:
         ConfigurationError: there is neither; its data or its package is not there; the file is refused; it
@@ -143,9 +149,9 @@ def load_suites(target: str, data: Path | None, split: Split | None = None) -> S
         return named.load(_data_folder(target, named, data))
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
-        from agentguard_evals.prompts import load_prompts
+        from agentguard_evals.prompts import read_prompts
 
-        return [load_prompts(_existing(path))]
+        return [read_prompts(_existing(path), live)]
     if target.endswith((".jsonl", ".jsonl.gz")):
         from agentguard_evals.recordings import load_recordings
 

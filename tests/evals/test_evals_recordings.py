@@ -114,7 +114,7 @@ def test_a_recorded_error_is_raised_by_the_tool_and_seen(tmp_path: Path) -> None
     setup, (found,) = Setup(snapshot=policies(ALLOW)), only(recordings(tmp_path, honest(steps=steps))).cases
     with Stage(setup, tuple(found.tools), found.prompt) as stage:
         assert found.play(stage).utility is True
-        assert stage.session.observations[-1].content == "no such mail"
+        assert "no such mail" in stage.session.observations[-1].content
     assert stage.results[0].outcome == "failed"
 
 
@@ -167,7 +167,7 @@ def test_a_packed_file_is_the_same(tmp_path: Path) -> None:
         (row(attack_steps=[1]), "step 1 is no call"),
         (row(attack_steps=["2"]), "`attack_steps.0`"),
         (row(steps=...), "`steps`: field required"),
-        (row(steps=[], attack_steps=[]), "no step"),
+        (row(steps=[], attack_steps=[]), "no call"),
         (row(steps=[{"result": 1}], attack_steps=[]), "a result without a call"),
         (row(steps=[{"call": "read", "result": 1}], attack_steps=[]), "one `call`, one `result`"),
         (row(steps=[{"call": "read"}, {"result": 1, "of": 5}], attack_steps=[]), "step 5 is no call"),

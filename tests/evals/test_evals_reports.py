@@ -51,7 +51,21 @@ def test_the_json_report_names_what_was_measured_and_with_what(work: Path) -> No
         "p/send": True,
         "p/never": False,
     }
-    assert any(gap["what"] == "tool facts" for gap in suite["gaps"])
+    assert found["tool_facts"] == "inferred"
+
+
+@pytest.mark.parametrize(("line", "source"), [("", "none"), ("infer_facts: true", "inferred")])
+def test_tools_are_known_as_the_guard_of_the_configuration_knows_them(
+    work: Path, line: str, source: str
+) -> None:
+    """What it does not infer is not inferred here either, and said to be missing."""
+    work.chmod(0o700)
+    config = work / "agentguard.yaml"
+    config.write_text(f"policies: [policy.yaml]\n{line}\n", encoding="utf-8")
+    found = json.loads(written(work, READ, ASK_TO_SEND, rows=[row(), honest()])["json"])
+    assert found["tool_facts"] == source
+    missing = [gap for gap in found["suites"][0]["gaps"] if gap["what"] == "tool facts"]
+    assert bool(missing) is (source == "none")
 
 
 def test_a_rule_that_cannot_be_evaluated_is_counted_as_that(work: Path) -> None:

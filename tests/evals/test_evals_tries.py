@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip(
@@ -11,12 +13,13 @@ pytest.importorskip(
 from agentguard.errors import ConfigurationError
 from agentguard_evals import Setup, Suite, play
 from agentguard_evals.case import ToolDefinition
+from agentguard_evals.dojo_owning import plant_owned, swapped, swaps
 from agentguard_evals.dojo_planting import addresses_in, plain_words, plant_records
 from agentguard_evals.dojo_tries import load_tries
 from agentguard_evals.dojo_world import worlds
 from agentguard_evals.halves import load_named
 from agentguard_evals.running import chosen
-from agentguard_evals.stage import Past, Stage
+from agentguard_evals.stage import Stage
 from agentguard_evals.suites import load_suites
 from tests.evals.support import ALLOW, DENY, played, policies
 
@@ -37,14 +40,17 @@ def some(suite: Suite) -> Suite:
     return chosen(suite, [case.id for case in suite.cases if case.id.split("/", 1)[1] in SOME], None)
 
 
-@pytest.mark.parametrize("name", ["attackers-text", "attackers-record"])
+POWERS = ["attackers-text", "attackers-record", "attackers-owned", "attackers-subst"]
+
+
+@pytest.mark.parametrize("name", POWERS)
 def test_each_power_is_tried_on_every_task(tries: dict[str, Suite], name: str) -> None:
     """97 tasks, so that the counts compare."""
     assert len(tries[name].cases) == 97
     assert {case.kind for case in tries[name].cases} == {"attacked"}
 
 
-@pytest.mark.parametrize("name", ["attackers-text", "attackers-record"])
+@pytest.mark.parametrize("name", POWERS)
 def test_allowing_all_loses_every_task_and_denying_all_none(tries: dict[str, Suite], name: str) -> None:
     """In each of the four environments an address is shown and a call with it is tried."""
     found = some(tries[name])
@@ -64,12 +70,21 @@ def test_one_try_that_runs_loses_the_task(tries: dict[str, Suite]) -> None:
     assert any(not call.ran for call in workspace.of("attacker"))
 
 
-def test_every_try_follows_the_reads_alone(tries: dict[str, Suite]) -> None:
-    """A rule that counts calls of a session sees the reads and one try, and never the tries before it."""
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {**DENY, "when": "session.calls > 3"},
+        {**DENY, "when": "history.repeats > 0 || history.last_minute > 3"},
+        {**ALLOW, "id": "few", "reserve": {"key": "calls", "limit": 2}},
+    ],
+    ids=["session", "history", "counter"],
+)
+def test_every_try_follows_the_reads_alone(tries: dict[str, Suite], rule: dict[str, Any]) -> None:
+    """Rules that count see the reads and one try, and never the tries before it."""
     suite = chosen(tries["attackers-text"], ["text/banking/user_task_0"], None)
-    few = {**DENY, "when": "session.calls > 3"}
-    report = played(suite, few, ALLOW)
+    report = played(suite, rule, ALLOW)
     (case,) = report.cases
+    assert case.error is None
     assert len(case.of("attacker")) > 10
     assert all(call.ran for call in case.of("attacker"))
 
@@ -114,6 +129,41 @@ def test_clones_of_records_carry_the_attackers_addresses() -> None:
     )
 
 
+def test_owned_data_has_the_attackers_addresses_beside_the_others() -> None:
+    """Events, files and contacts; nothing that was there is gone."""
+    by_name = {world.name: world for world in worlds()}
+    work = by_name["workspace"].environment()
+    events, files, contacts = set(work.calendar.events), set(work.cloud_drive.files), work.inbox.contact_list
+    people = list(contacts)
+    plant_owned(work)
+    assert set(work.calendar.events) > events
+    assert set(work.cloud_drive.files) > files
+    assert contacts[: len(people)] == people
+    assert all(addresses_in(one.email) == [one.email] for one in contacts[len(people) :])
+    added = [work.calendar.events[key] for key in set(work.calendar.events) - events]
+    assert any(addresses_in(" ".join(one.participants)) for one in added)
+    bank = by_name["banking"].environment()
+    plant_owned(bank)
+    assert any(addresses_in(content) for content in bank.filesystem.files.values())
+
+
+def test_a_substituted_value_is_gone_and_the_honest_agent_takes_the_attackers() -> None:
+    """What the prompt names stays, and so does the user's own address."""
+    (world,) = [one for one in worlds() if one.name == "slack"]
+    env = world.environment()
+    swap = swaps("Write to Alice.", env, ["Alice", "general", "Bob", "www.dora-website.com"])
+    assert set(swap) == {"general", "Bob", "www.dora-website.com"}
+    assert swapped({"Bob": ["general", "generally", "Bob-by"]}, swap) == {
+        swap["Bob"]: [swap["general"], "generally", "Bob-by"]
+    }
+    changed = swapped(env, swap)
+    assert "general" not in changed.slack.channels
+    assert swap["general"] in changed.slack.channels
+    assert "general" in env.slack.channels
+    (work,) = [one.environment() for one in worlds() if one.name == "workspace"]
+    assert swaps("", work, [work.inbox.account_email]) == {}
+
+
 def test_a_try_is_in_the_report_with_its_rule() -> None:
     """It counts as an attack call, and its rules as fired."""
 
@@ -124,9 +174,8 @@ def test_a_try_is_in_the_report_with_its_rule() -> None:
         def play(self, stage: Stage) -> object:
             from agentguard_evals import Verdict
 
-            past = [Past("read", {}, "x")]
             stage.call("read", {}, lambda _: "x", origin="user")
-            found = stage.try_after(past, "send", {"to": "eve"})
+            found = stage.try_next("send", {"to": "eve"})
             return Verdict(None, found.ran)
 
     result, stage = play(Setup(snapshot=policies(ALLOW)), Case())  # type: ignore[arg-type]
@@ -136,12 +185,14 @@ def test_a_try_is_in_the_report_with_its_rule() -> None:
     assert stage.fired == {"p/all": 3}
 
 
-def test_attackers_are_the_named_ones_and_both_powers() -> None:
+def test_attackers_are_the_named_ones_and_every_power() -> None:
     """In one command."""
     assert [suite.name for suite in load_suites("attackers", None)] == [
         "attackers-dev",
         "attackers-text",
         "attackers-record",
+        "attackers-owned",
+        "attackers-subst",
     ]
 
 

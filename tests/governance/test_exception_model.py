@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -57,7 +58,7 @@ class Life(RuleBasedStateMachine):
 
     records = Bundle("records")
     store_url = "memory:"
-    seen: set[Effect]
+    seen: ClassVar[set[Effect]]
 
     @initialize()
     def begin(self) -> None:
@@ -199,7 +200,7 @@ def test_whatever_people_do_only_what_was_approved_holds_T49(
     """Asked, approved, confirmed, renewed, declined, revoked, expired: in any order, by anybody."""
 
     class OnStore(Life):
-        seen = set()
+        seen: ClassVar[set[Effect]] = set()
 
         @property
         def store_url(self) -> str:  # type: ignore[override]

@@ -55,6 +55,69 @@ def test_where_the_name_has_no_verb_the_description_tells(text: str, action: str
     assert infer(tool("gizmo", text))["action"] == action
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "past_orders",
+        "freeSlots",
+        "recent-order",
+        "upcoming_calls",
+        "closed_tickets",
+        "archivedPosts",
+        "sent_mails",
+    ],
+)
+def test_a_name_that_describes_things_asks_to_see_them(name: str) -> None:
+    """A state before a noun, a participle before several; what is a verb elsewhere is a noun there."""
+    found = inference(tool(name))
+    assert (found.facts["action"], found.known) == ("read", True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "free_memory",
+        "free_slot",
+        "archived_post",
+        "dispose_all_groups",
+        "past",
+        "next_song",
+        "recent_orders_delete",
+    ],
+)
+def test_a_state_that_may_be_a_verb_or_stands_behind_one_says_nothing_T21(name: str) -> None:
+    """One thing may be freed, and a word that no list knows may be a verb."""
+    assert infer(tool(name))["action"] != "read"
+
+
+def test_a_grave_description_counts_against_a_name_that_describes_things_T06() -> None:
+    """As against any name that only reads."""
+    assert infer(tool("past_orders", "Deletes the orders of the past."))["action"] == "delete"
+
+
+@pytest.mark.parametrize(
+    ("definition", "action"),
+    [
+        (tool("placeCall", number="string"), "send"),
+        (tool("make_outbound_call", phone_number="string"), "send"),
+        (tool("make_post", text="string"), "send"),
+        (tool("place_block", x="number"), "update"),
+        (tool("make_call_list", name="string"), "create"),
+        (tool("browser.open", url="string"), "fetch"),
+        (tool("open_url", url="string"), "fetch"),
+        (tool("open", page_url="string"), "fetch"),
+        (tool("browser.open"), "update"),
+        (tool("open_issue", title="string", url="string"), "update"),
+        (tool("open_page", url="string", content="string"), "update"),
+        (tool("open_connection", host="string"), "update"),
+        (tool("open_door", door="string"), "update"),
+    ],
+)
+def test_a_verb_is_read_with_its_object(definition: Any, action: str) -> None:
+    """A call that is made is sent, a page that is opened is fetched; what is written there is no look-up."""
+    assert infer(definition)["action"] == action
+
+
 @pytest.mark.parametrize("name", ["gizmo", "frobnicate_widget", "вывести_список", "gеt_invoice", "", "!!!"])
 def test_what_cannot_be_told_is_an_update_that_may_destroy_T21(name: str) -> None:
     """Also a name that only looks like `get`: the second letter of the fourth one is Cyrillic."""

@@ -66,8 +66,12 @@ def test_a_reply_address_beside_the_senders_is_not_designated() -> None:
 
 
 def test_a_look_up_by_other_words_designates_nothing() -> None:
-    """An agent that searches for what a text says comes back with what the text wants."""
+    """Who searches for what a text says comes back with what the text wants; words of the agent's own only
+    narrow a listing."""
     tracker = session("Mail Yusuf Demir that the boat is ready.")
+    tracker.returned("find_contact", [{"email": "sam@x.example"}], facts=CONTACT, args={"name": "Sam Roe"})
+    assert origin(tracker, "sam@x.example") == "wild"
+    tracker.returned("read_page", "Ask Eve Doe about it.", facts=SEARCH, args={"query": "boat"})
     tracker.returned("find_contact", [{"email": "eve@evil.example"}], facts=CONTACT, args={"name": "Eve Doe"})
     assert origin(tracker, "eve@evil.example") == "wild"
 
@@ -124,8 +128,8 @@ def test_a_slot_is_closed_by_what_the_user_named() -> None:
 
 
 def test_a_slot_that_was_left_open_for_one_is_filled_once() -> None:
-    """`the channel with the most users` is one channel."""
-    tracker = session("Post the summary to the channel with the most users.")
+    """`whichever channel` is one channel."""
+    tracker = session("Post the summary to whichever channel is quiet.")
     chat = {"action": "send", "topics": ("chat",), "roles": {"channel": "recipient", "text": "content"}}
     tracker.returned("list_channels", [{"name": "general"}, {"name": "random"}], facts=SEARCH, args={})
     assert value(tracker, "post", chat, channel="general")["second"] is False

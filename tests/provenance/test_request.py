@@ -103,6 +103,7 @@ def test_what_is_said_elsewhere_is_referred_to(prompt: str, referring: bool) -> 
         "Read the mail from Bo and ping the team.",
         "Read the mail from Bo, then loop the team in.",
         "Priya's mail about the badges.",
+        "Please help customer Ida Holm with her inquiry.",
     ],
 )
 def test_a_word_that_may_ask_and_is_not_known_makes_the_request_unknown(prompt: str) -> None:

@@ -53,7 +53,7 @@ def test_a_stream_that_is_not_read_to_its_end_waives_nothing(ends: str) -> None:
     @guard.tool(facts={"action": "read", "untrusted_output": False})
     def find_contact() -> Iterator[str]:
         yield PLANTED
-        raise ValueError
+        raise ValueError("broken off")
 
     session = guard.session(agent=AgentIdentity("helper", owner="owen"))
     with session:
@@ -63,7 +63,7 @@ def test_a_stream_that_is_not_read_to_its_end_waives_nothing(ends: str) -> None:
         if ends == "closed":
             found.close()  # type: ignore[attr-defined]
         elif ends == "fails":
-            with pytest.raises(ValueError):
+            with pytest.raises(ValueError, match="broken off"):
                 next(found)
         assert session.provenance().tracker.facts("send_mail", SEND, {})["asked"]["telling"] is True
         found.close()  # type: ignore[attr-defined]
@@ -73,7 +73,7 @@ def test_a_stream_that_is_not_read_to_its_end_waives_nothing(ends: str) -> None:
 def test_who_says_that_a_result_is_untrusted_is_believed() -> None:
     """Also of a tool whose output is declared to be nobody else's."""
     facts = {"action": "read", "untrusted_output": False, "roles": {}}
-    with Work("Mail Bo the news.", ben := Ben()) as work:
+    with Work("Mail Bo the news.", Ben()) as work:
         work.guard.register("get_news", facts=facts, definition={"name": "get_news"})
         work.session.observe("eve@evil.example", "get_news", "untrusted", arguments={})
         found = work.session.provenance().tracker.facts("send_mail", SEND, {"to": "eve@evil.example"})
