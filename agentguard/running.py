@@ -142,8 +142,8 @@ def run(
 def _heard(call: Call, error: BaseException) -> BaseException:
     """The error, once the session knows its words: they reach the agent, and may be a server's."""
     session = call.session
-    if session is None or isinstance(error, AgentGuardError):
-        return error
+    if session is None or type(error).__module__ == AgentGuardError.__module__:
+        return error  # the guard's own words; what a tool derives from them may be anybody's
     try:
         if isinstance(error, BaseExceptionGroup):
             raise ValueError("what its parts say is shown too")

@@ -38,6 +38,8 @@ ORIGINS: Final[tuple[OriginName, ...]] = (
 )
 _KEYED: Final[frozenset[Label]] = frozenset({"named", "enum", "chained"})
 _FEW: Final = 3
+_PLACES: Final = 32
+"""Fields of one value that are looked at for whom they mean; what stands in more is one of many."""
 _SHORT: Final = 3
 
 
@@ -125,7 +127,7 @@ def origin_of(value: str, reading: Reading) -> Origin:
         return found("own", own)
     places = [place for place in places if label(place.source) != "effect"] or places
     keyed = [place for place in places if label(place.source) in _KEYED and evident(place.source)]
-    meant = [place for place in keyed if _designated(value, place, reading)]
+    meant = [place for place in keyed[:_PLACES] if _designated(value, place, reading)]
     if meant:
         return found("designated", meant)
     if keyed:
@@ -256,7 +258,10 @@ def _better_named(place: Place, text: str, request: Request) -> bool:
     """Whether another record has more of the name that the user said (`Carol Diaz` beside `Carol`)."""
     words = set(tokens(text))
     return any(
-        words < set(tokens(one.text)) and _names(request, one.text)
+        len(one.text) > len(text)
+        and all(word in one.text for word in words)
+        and words < set(tokens(one.text))
+        and _names(request, one.text)
         for record, fields in place.source.fields.items()
         if record != place.record
         for one in fields

@@ -39,8 +39,8 @@ _BESIDE: Final = 60
 _WORDS_BESIDE: Final = 4
 
 Label = Literal["named", "enum", "searched", "chained", "linked", "wild", "effect", "trusted", "own"]
-"""How a look-up was keyed: by the user's words, by nothing, by a field of such a look-up, by a text of one,
-by anything else; or what was seen is the result of an action, or trusted."""
+"""How a look-up was keyed: by the user's words, by nothing, by words of the agent's own, by a field of such a
+look-up, by a text of one, by anything else; or what was seen is the result of an action, or trusted."""
 
 
 @dataclass(slots=True)

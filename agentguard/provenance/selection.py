@@ -28,7 +28,7 @@ _PREFIX: Final = re.compile(r"\b(?:start|begin)(?:s|n?ing)? with ['\"“‘]?([^
 
 def selected(origin: Origin, reading: Reading) -> bool:
     """Whether the user's words single out the record: by name, or by a superlative that it fulfils."""
-    for place in origin.places:
+    for place in origin.places[:_PLACES]:
         source, label = place.source, reading.label(place.source)
         if label == "named" and source.tops == 1 and place.record not in source.parents:
             return True

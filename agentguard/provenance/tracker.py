@@ -247,11 +247,12 @@ class Tracker:
     ) -> list[Judged]:
         appends = kind.verb in _APPENDING
         values = values_of(kind.action, facts.get("roles") or {}, args, appends=appends)
-        return [self._judge(value, kind, reading) for value in values]
+        # The same address twenty times is looked up once.
+        origins = {text: origin_of(text, reading) for text in {value.text for value in values}}
+        return [self._judge(value, origins[value.text], kind, reading) for value in values]
 
-    def _judge(self, value: Value, kind: Kind, reading: Reading) -> Judged:
+    def _judge(self, value: Value, origin: Origin, kind: Kind, reading: Reading) -> Judged:
         outside = leads_outside(value, kind.action)
-        origin = origin_of(value.text, reading)
         if origin.name == "wild" and _narrowed(value, origin, kind, reading) and not outside:
             origin = replace(origin, name="structured")
         if value.role == "recipient" and reading.request.only_mentions(value.text):

