@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentguard.call import ContextRequest
 from agentguard.calls import Call
 from agentguard.decision import Approve
-from agentguard.provenance.plans import plan_condition
+from agentguard.provenance.offers import offer_condition, said
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -32,26 +32,26 @@ def offered(guard: Guard, call: Call, request: ContextRequest, approve: Approve)
         return None
     tracker = session.provenance().tracker
     try:
-        plan = tracker.plan(request.tool, request.facts, request.args)
+        offer = tracker.offer(request.tool, request.facts, request.args)
     except Exception as error:
         log.warning("a plan could not be made out: %s", type(error).__name__)
         return None
-    if plan is None:
+    if offer is None:
         return None
     tools = {
         name: tool.digest
         for name, tool in sorted(guard.tools.items())
-        if name == request.tool or tracker.wants(plan, name, tool.facts)
+        if name == request.tool or (offer.plan is not None and tracker.wants(offer.plan, name, tool.facts))
     }
     if len(tools) > _TOOLS:
         return None
     return {
-        "id": plan.id,
-        "from": plan.tool,
-        "text": plan.text,
+        "id": offer.id,
+        "texts": [{"from": tool, "text": text} for tool, text in offer.texts],
+        "series": list(said(offer.series)),
         "tools": tools,
-        "when": plan_condition(plan.text),
-        "uses": max(_FEWEST, min(_MOST, 2 * plan.items)),
+        "when": offer_condition(offer.texts, said(offer.series)),
+        "uses": max(_FEWEST, min(_MOST, 2 * offer.items)),
         "until": (request.now + _FOR).isoformat(),
         "rules": sorted(_rules(guard, approve)),
     }

@@ -235,6 +235,8 @@ def _answered(
             who = deny.subject if deny is not None else "a reviewer"
             said = f": {deny.reason}" if deny is not None and deny.reason else ""
             reason, remedy = f"{who} rejected it{said}", "rejected"
+            if call.session is not None:
+                call.session.rejected(call.tool.name, request.args)
         case State.EXPIRED:
             reason, remedy = "nobody approved it in time", "with_approval"
         case _:

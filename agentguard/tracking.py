@@ -47,6 +47,12 @@ class Provenance:
         other.tracker, other.trail = self.tracker.copy(), self.trail.copy()
         return other
 
+    def reject(self, tool: str, arguments: Mapping[str, Any]) -> None:
+        """A call that a person was asked about and rejected."""
+        found = self._guard.tools.get(tool)
+        self.trail.reject(tool, arguments)
+        self.tracker.rejected(tool, found.facts if found is not None else {}, arguments)
+
     def take(self, observation: Observation) -> None:
         """One more thing that the agent was shown."""
         try:
@@ -61,7 +67,7 @@ class Provenance:
     def _take(self, observation: Observation) -> None:
         if observation.trust == "user":
             self.tracker.says(observation.content)
-            self.trail.add("prompt", untrusted=False)
+            self.trail.spoke()
             return
         tool = self._guard.tools.get(observation.source)
         facts: Mapping[str, Any] = tool.facts if tool is not None else {}
@@ -87,17 +93,27 @@ class Trail:
 
     def __init__(self) -> None:
         self._items: deque[tuple[str, bool, str | None, float]] = deque(maxlen=_KEPT)
+        self._rejected: deque[tuple[str, str]] = deque(maxlen=_KEPT)
 
     def copy(self) -> Trail:
         """The same past."""
         other = Trail()
-        other._items = self._items.copy()
+        other._items, other._rejected = self._items.copy(), self._rejected.copy()
         return other
 
     def add(self, source: str, *, untrusted: bool, arguments: Mapping[str, Any] | None = None) -> None:
         """One more; without arguments it was no call."""
         digest = None if arguments is None else freeze(arguments).digest
         self._items.append((source, untrusted, digest, time.monotonic()))
+
+    def spoke(self) -> None:
+        """The user said something; what was rejected before may be what they want now."""
+        self._rejected.clear()
+        self.add("prompt", untrusted=False)
+
+    def reject(self, tool: str, arguments: Mapping[str, Any]) -> None:
+        """A person rejected a call."""
+        self._rejected.append((tool, freeze(arguments).digest))
 
     def facts(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """As conditions see it under `history`, and as its functions read it."""
@@ -107,6 +123,7 @@ class Trail:
         now = time.monotonic()
         return {
             "repeats": sum(item[2] == digest for item in mine),
+            "rejected": self._rejected.count((tool, digest)),
             "of_tool": len(mine),
             "last_minute": sum(now - item[3] < _MINUTE for item in mine),
             "tools": [item[0] for item in items if item[2] is not None],

@@ -85,18 +85,25 @@ def propose(store: Store, approval: Approval, terms: GrantTerms, reason: str) ->
 
 
 def show_plan(plan: Mapping[str, Any]) -> None:
-    """The whole text that the user handed over, each line behind a bar that nothing in it can fake."""
+    """The whole texts that the grant is for, each line behind a bar that nothing in it can fake, and what
+    calls like this one may hold."""
     from rich.text import Text
 
     from agentguard.cli.call_text import arguments, barred
 
     out = console()
     out.width = width()
-    text = str(plan["text"])
-    [one] = arguments(json.dumps({"text": text}).encode()) or []
-    say(f"PLAN  what `{visible(str(plan['from']))}` returned, {len(text):,} characters", "bold yellow")
-    for line in barred(one, out.width - 4):
-        out.print(Text(f"  {line}"), soft_wrap=True)
+    for shown in plan["texts"]:
+        text = str(shown["text"])
+        [one] = arguments(json.dumps({"text": text}).encode()) or []
+        say(f"PLAN  what `{visible(str(shown['from']))}` returned, {len(text):,} characters", "bold yellow")
+        for line in barred(one, out.width - 4):
+            out.print(Text(f"  {line}"), soft_wrap=True)
+    if plan["series"]:
+        tool, *slots = plan["series"]
+        say(f"LIKE  further calls of `{visible(str(tool))}` with", "bold yellow")
+        for line in slots:
+            out.print(Text(f"  {visible(str(line))}"))
 
 
 def give(

@@ -163,13 +163,14 @@ def plan_content(approval: Approval, *, reason: str = "") -> dict[str, Any]:
     Raises:
         RecordRefused: it offers none, or the text that is shown is not the one that it would be for.
     """
-    from agentguard.provenance.plans import plan_condition  # here: few grants are for plans
+    from agentguard.provenance.offers import offer_condition  # here: few grants are for plans
 
     plan = approval.shown.get("plan")
     if not isinstance(plan, Mapping):
         raise RecordRefused(f"approval `{approval.id}` offers no plan")
     # INVARIANT: what is shown of a question is covered by no digest; the grant names its text by one.
-    if plan["when"] != plan_condition(str(plan["text"])):
+    texts = [(str(one["from"]), str(one["text"])) for one in plan["texts"]]
+    if plan["when"] != offer_condition(texts, [str(line) for line in plan["series"]]):
         raise RecordRefused(f"the plan of approval `{approval.id}` shows another text than it is for")
     until = dt.datetime.fromisoformat(plan["until"])
     why = reason.strip() or f"the plan approved with {approval.id[:14]}"

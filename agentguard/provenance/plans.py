@@ -7,7 +7,6 @@ credentials.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from agentguard.provenance.seen import Label, Source
 from agentguard.provenance.text import fold, tokens
 from agentguard.provenance.wording import meddles
 
-__all__ = ["LONGEST", "Plan", "Plans", "plan_condition", "plan_id"]
+__all__ = ["LONGEST", "Plan", "Plans", "forbidden", "text_of"]
 
 LONGEST: Final = 20_000
 """Characters of a text that can be a plan: what a person can still be shown."""
@@ -71,9 +70,8 @@ _EXACT: Final = frozenset({"user", "own", "trusted", "designated"})
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`id` is a digest of the text, `number` that of the result it stands in."""
+    """`number` is that of the result that the text stands in."""
 
-    id: str
     number: int
     tool: str
     text: str
@@ -88,8 +86,7 @@ class Plan:
         self, kind: Kind, judged: Sequence[Judged], reading: Reading, facts: Mapping[str, Any], user: Request
     ) -> bool:
         """Whether a call does what the plan says, with the plan's own values. `reading` is under the plan."""
-        gives = bool(_RIGHTS & set(kind.words)) or any(one.value.role == "permission" for one in judged)
-        if not self.permits(kind.action) or facts.get("destructive") is True or gives:
+        if forbidden(kind, judged, facts):
             return False
         if not all(_fine(one, reading) for one in judged if one.value.key or one.value.link):
             return False
@@ -107,6 +104,12 @@ class Plan:
             return own or kind.action != "update"
         mild = stakes_of(kind.action) != "high" and kind.action != "grant"
         return own and mild and (user.delegated or user.foreign)
+
+
+def forbidden(kind: Kind, judged: Iterable[Judged], facts: Mapping[str, Any]) -> bool:
+    """Whether a call is of those that are always asked about: it pays, deletes, or gives rights."""
+    gives = bool(_RIGHTS & set(kind.words)) or any(one.value.role == "permission" for one in judged)
+    return kind.action in _NEVER or facts.get("destructive") is True or gives
 
 
 def _spelt(judged: Iterable[Judged], request: Request) -> bool:
@@ -140,23 +143,12 @@ def _fine(one: Judged, reading: Reading) -> bool:
             return False
 
 
-def plan_id(text: str) -> str:
-    """What a plan is called: 96 bits of its text's SHA-256, so that no other text passes for it."""
-    return "plan-" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
-
-
-def plan_condition(text: str) -> str:
-    """The condition of a grant for the plan of this text, and of no other."""
-    return f'asked.plans.exists(p, p.id == "{plan_id(text)}" && p.covers)'
-
-
 class Plans:
     """The plans of one session, and what was seen as read under each."""
 
     def __init__(self) -> None:
-        self.offered: dict[str, Plan] = {}
         self._plans: dict[int, Plan] = {}
-        self._readings: dict[tuple[str, int, int], Reading] = {}
+        self._readings: dict[tuple[int, int, int], Reading] = {}
 
     def of(self, reading: Reading) -> list[Plan]:
         """The texts that the user's words point to, in the order in which they were read."""
@@ -179,18 +171,17 @@ class Plans:
 
     def _plan(self, source: Source) -> Plan | None:
         if source.number not in self._plans:
-            text = _text(source)
-            name = plan_id(text)
+            text = text_of(source)
             lines = max(len(source.fields), sum(text.count(mark) for mark in (". ", "\n", ";")) + 1)
             asked = read_request(text)
             asks = asked.asks_effect or asked.unknown
-            self._plans[source.number] = Plan(name, source.number, source.tool, text, lines, asks)
+            self._plans[source.number] = Plan(source.number, source.tool, text, lines, asks)
         plan = self._plans[source.number]
         return plan if 0 < len(plan.text) <= LONGEST and not meddles(fold(plan.text)) else None
 
     def reading(self, plan: Plan, under: Reading, said: Sequence[str]) -> Reading:
         """What was seen, read as if the plan's words were the user's."""
-        key = (plan.id, len(under.seen.sources), len(said))
+        key = (plan.number, len(under.seen.sources), len(said))
         found = self._readings.get(key)
         if found is None:
             request = read_request("\n".join([*said, plan.text]))
@@ -225,6 +216,7 @@ def _relabelled(reading: Reading) -> list[Label]:
     return labels
 
 
-def _text(source: Source) -> str:
+def text_of(source: Source) -> str:
+    """A result as a person is shown it."""
     fields = [f"{place.name}: {place.raw}" for places in source.fields.values() for place in places]
     return "\n".join([*fields, *source.texts])

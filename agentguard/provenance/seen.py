@@ -17,6 +17,7 @@ from typing import Final, Literal
 from agentguard.provenance.lexicon import lexicons
 from agentguard.provenance.literals import EXTERNAL, Literals, literals, normal, shape_of
 from agentguard.provenance.names import name_words
+from agentguard.provenance.phones import Phones
 from agentguard.provenance.results import Parsed
 from agentguard.provenance.text import bounded_in, compat, fold, tokens
 
@@ -112,6 +113,7 @@ class Seen:
         self._runs: list[tuple[Source, str]] = []
         self._labelled: dict[str, tuple[str, Source]] = {}
         self._mailboxes: dict[str, list[Place]] = {}
+        self._phones = Phones()
 
     def copy(self) -> Seen:
         """The same index, to which either may add without the other."""
@@ -119,6 +121,7 @@ class Seen:
         other.sources, other._texts, other._runs = [*self.sources], [*self._texts], [*self._runs]
         other._whole = {form: [*places] for form, places in self._whole.items()}
         other._by_word = {word: [*texts] for word, texts in self._by_word.items()}
+        other._phones = self._phones.copy()
         other._blocks, other._labelled = {**self._blocks}, {**self._labelled}
         other._mailboxes = {name: [*places] for name, places in self._mailboxes.items()}
         return other
@@ -142,6 +145,7 @@ class Seen:
                     same = self._whole.setdefault(form, [])
                     if len(same) < _SAME:
                         same.append(place)
+                self._phones.field(place)
                 if "@" in text:
                     mailbox = self._mailboxes.setdefault(text.partition("@")[0], [])
                     if len(mailbox) < _SAME:
@@ -155,6 +159,8 @@ class Seen:
     def _take_text(self, source: Source, record: int, text: str, *, long: bool) -> None:
         number = len(self._texts)
         self._texts.append((source, record, text))
+        if long:
+            self._phones.text(number, text)
         words = tokens(text)
         for word in set(words):
             self._by_word.setdefault(word, []).append(number)
@@ -171,7 +177,10 @@ class Seen:
         text = fold(value)
         found = self._whole.get(text, [])
         form = _form(value)
-        return found if form == text else [*found, *[p for p in self._whole.get(form, []) if p not in found]]
+        others = self._phones.fields_of(value)
+        if form != text:
+            others = [*self._whole.get(form, []), *others]
+        return [*found, *[place for place in others if place not in found]] if others else found
 
     def namesakes(self, address: str) -> list[Place]:
         """The fields that are an address with the same part before its `@`; the first of them."""
@@ -180,6 +189,9 @@ class Seen:
     def parts(self, value: str) -> Iterator[Found]:
         """The places in texts where a value stands by itself; bounded."""
         text = fold(value)
+        for number, at in self._phones.texts_of(value):
+            source, record, held = self._texts[number]
+            yield Found(source, held, at, record)
         words = tokens(text)
         if not words:
             return

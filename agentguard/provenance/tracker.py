@@ -12,11 +12,13 @@ from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
 from agentguard.provenance.judged import Judged, accounted, judge, leads_outside
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
 from agentguard.provenance.literals import EXTERNAL, shape_of
+from agentguard.provenance.offers import Offer, offer_of
 from agentguard.provenance.origins import Origin, Reading, Spoken, origin_of
-from agentguard.provenance.plans import Plan, Plans
+from agentguard.provenance.plans import Plan, Plans, forbidden
 from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
 from agentguard.provenance.seen import BOUND, Label, Seen, Source
+from agentguard.provenance.series import series_of
 from agentguard.provenance.text import fold, number
 from agentguard.provenance.wording import acts
 
@@ -46,6 +48,7 @@ _APPENDING: Final = frozenset({"append", "add", "insert", "write"})
 _ADDING: Final = frozenset({"create", "send"})
 _SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
 _SHOWN: Final = 16
+_REJECTED: Final = 256
 _MEANT: Final = frozenset({"user", "own", "designated"})
 
 
@@ -60,6 +63,8 @@ class Tracker:
         self._request: Request | None = None
         self._filled: dict[str, set[str]] = {}
         self._plans = Plans()
+        self._offered: dict[str, Offer] = {}
+        self._rejected: dict[str, list[frozenset[str]]] = {}
         self._lock = threading.Lock()
 
     def copy(self) -> Tracker:
@@ -69,7 +74,8 @@ class Tracker:
             other.seen, other.spoken = self.seen.copy(), self.spoken.copy()
             other._labels, other._said, other._request = [*self._labels], [*self._said], self._request
             other._filled = {role: {*texts} for role, texts in self._filled.items()}
-            other._plans.offered = {**self._plans.offered}
+            other._offered = {**self._offered}
+            other._rejected = {tool: [*texts] for tool, texts in self._rejected.items()}
         return other
 
     # -- told
@@ -81,6 +87,7 @@ class Tracker:
                 if sum(map(len, self._said)) <= LONGEST:
                     self._said.append(text)
                 self._request = None
+                self._rejected.clear()
 
     def returned(
         self,
@@ -146,6 +153,27 @@ class Tracker:
                 if value.key:
                     self._filled.setdefault(value.role, set()).add(fold(value.text))
 
+    def rejected(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> None:
+        """What a person rejected: nothing that was offered covers it, nor another call with its values, until
+        the user speaks again."""
+        with self._lock:
+            kept = self._rejected.setdefault(tool, [])
+            if len(kept) < _REJECTED:
+                kept.append(self._keys_of(Kind(tool, facts, args), facts, args))
+
+    def _keys_of(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:
+        """What a call hangs on; what the user did not say of it, where there is any."""
+        values = values_of(kind.action, facts.get("roles") or {}, args)
+        keys = [value.text for value in values if value.key]
+        others = [text for text in keys if not self.request.holds(text)]
+        return frozenset(map(fold, others or keys))
+
+    def _was_rejected(
+        self, tool: str, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]
+    ) -> bool:
+        mine = self._keys_of(kind, facts, args)
+        return any(mine & keys or mine == keys for keys in self._rejected.get(tool, ()))
+
     # -- asked
 
     @property
@@ -166,17 +194,23 @@ class Tracker:
             judged = self._judged(kind, facts, args, self._reading())
             accounted(judged, kind, self.request)
             return {
-                "asked": self._asked(kind, facts, args, judged),
+                "asked": self._asked(tool, kind, facts, args, judged),
                 "provenance": _provenance(judged, args),
             }
 
-    def plan(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
-        """The plan that a person may approve with this call: what the user handed over, if it covers it."""
+    def offer(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Offer | None:
+        """What a person may approve with this call: what the user handed over, and the calls like this one."""
         with self._lock:
             kind = Kind(tool, facts, args)
-            found = self._choose(kind, facts, args)
+            series = None
+            reading = self._reading()
+            judged = self._judged(kind, facts, args, reading)
+            leaving = self._leaving(kind, judged, facts, args, reading)[1]
+            if not (leaving or forbidden(kind, judged, facts)):
+                series = series_of(tool, judged, reading)
+            found = offer_of(self._choose(kind, facts, args), series)
             if found is not None:
-                self._plans.offered[found.id] = found
+                self._offered[found.id] = found
             return found
 
     def _choose(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Plan | None:
@@ -201,7 +235,7 @@ class Tracker:
             return kind.action not in ASKING and plan.permits(kind.action) and kind_of(kind, reading) > 0
 
     def _asked(
-        self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], judged: list[Judged]
+        self, tool: str, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], judged: list[Judged]
     ) -> dict[str, Any]:
         reading, request, seen = self._reading(), self.request, self.seen
         keys = [one for one in judged if one.value.key]
@@ -237,8 +271,8 @@ class Tracker:
                 {"what": one.what, "label": one.label, "source": one.source.tool} for one in leaving
             ],
             "plans": [
-                {"id": plan.id, "covers": covers}
-                for plan, covers in self._covering(kind, facts, args, self._plans.offered.values())
+                {"id": offer.id, "covers": self._allows(offer, tool, kind, facts, args, judged)}
+                for offer in self._offered.values()
             ],
         }
 
@@ -258,6 +292,29 @@ class Tracker:
         if value.role == "recipient" and reading.request.only_mentions(value.text):
             origin = replace(origin, name="nowhere")
         return judge(value, origin, reading, self._filled, external=outside)
+
+    def _allows(
+        self,
+        offer: Offer,
+        tool: str,
+        kind: Kind,
+        facts: Mapping[str, Any],
+        args: Mapping[str, Any],
+        judged: list[Judged],
+    ) -> bool:
+        """Whether what was offered covers a call."""
+        if self._was_rejected(tool, kind, facts, args):
+            return False
+        plans = [] if offer.plan is None else [offer.plan]
+        if any(covers for _, covers in self._covering(kind, facts, args, plans)):
+            return True
+        reading = self._reading()
+        return (
+            offer.series is not None
+            and not forbidden(kind, judged, facts)
+            and not self._leaving(kind, judged, facts, args, reading)[1]
+            and offer.series.covers(tool, judged, reading)
+        )
 
     def _covering(
         self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], plans: Iterable[Plan]
