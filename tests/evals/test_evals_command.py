@@ -234,7 +234,7 @@ def test_what_went_wrong_in_the_half_kept_aside_is_counted_and_not_listed(work: 
     options = ("--split", "held_out", "--policy", file, "--out", "r.html")
     said = run("eval", "run", "delegated", *options).stdout
     page = Path("r.html").read_text(encoding="utf-8")
-    assert "went wrong: 100 cases\nnot listed: " in said
+    assert "went wrong: 148 cases\nnot listed: " in said
     assert "Not listed: " in page
     assert "/injected-1" not in said + page
 

@@ -91,7 +91,7 @@ def test_a_person_who_knows_whose_call_it_is_stops_every_attack_and_no_work(name
     assert asked.metrics["plan_left"].value == 0
 
 
-@pytest.mark.parametrize(("half", "tasks", "families"), [("dev", 70, 14), ("held_out", 50, 10)])
+@pytest.mark.parametrize(("half", "tasks", "families"), [("dev", 70, 14), ("held_out", 74, 14)])
 def test_delegated_holds_as_many_tasks_as_are_written_down(half: Half, tasks: int, families: int) -> None:
     """Each with two attacks at least."""
     (found,) = load_delegated(half)
