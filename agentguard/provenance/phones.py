@@ -62,7 +62,9 @@ class Phones:
     def texts_of(self, value: str) -> list[tuple[int, int]]:
         """The texts that hold this number, and where."""
         digits = _digits(value)
-        return [(number, at) for held, number, at in self._texts.get(digits[-_KEY:], ()) if _same(digits, held)]
+        return [
+            (number, at) for held, number, at in self._texts.get(digits[-_KEY:], ()) if _same(digits, held)
+        ]
 
 
 def _digits(text: str) -> str:

@@ -18,6 +18,7 @@ import yaml
 
 from agentguard.canonical import freeze
 from agentguard.errors import ArgumentsError
+from agentguard.provenance.layouts import Laid, laid_out
 
 __all__ = ["LARGEST", "LONG_WORDS", "Field", "Parsed", "parse_result"]
 
@@ -45,6 +46,9 @@ _PEOPLE: Final = frozenset((
     "organiser", "email", "mail",
 ))  # fmt: skip
 _MAILBOX: Final = re.compile(r"\"?([^<>@\",]{0,80}?)\"?\s*<([^<>@\s]{1,64}@[^<>@\s]{1,190})>")
+_REMARKED: Final = re.compile(
+    r"([^<>@\s]{1,64}@[^<>@\s:]{1,190})(?::\s*[\w -]{1,30})?(?:\s*\([\w -]{1,30}\))?"
+)
 _Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -83,7 +87,7 @@ class Parsed:
             self.cut = True
         elif text.strip():
             self.fields.append(Field(record, name, text, is_long(text)))
-            for part in mailboxes(text) if _of_people(name) else ():
+            for part in (mailboxes(text) or addresses(text)) if _of_people(name) else ():
                 self.fields.append(Field(record, name, part, False))
 
 
@@ -105,6 +109,15 @@ def mailboxes(text: str) -> list[str]:
     return [one.strip() for part in parts if part for one in part.groups() if one and one.strip()]
 
 
+def addresses(text: str) -> list[str]:
+    """The addresses of a field in which each has a remark at most: `a@x.example (work), b@x.example: away`."""
+    if "@" not in text or len(text) > _LONG * 8:
+        return []
+    parts = [one.strip() for one in text.split(",")]
+    found = [match[1] for one in parts if (match := _REMARKED.fullmatch(one))]
+    return found if len(found) == len(parts) else []
+
+
 def is_long(text: str) -> bool:
     """Whether a text has room for a sentence."""
     return len(text) > _LONG or "\n" in text.strip() or len(text.split()) > LONG_WORDS
@@ -114,10 +127,14 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
     """A result as fields. `document`: the tool returns texts that others write; `fetched`: from anywhere."""
     found = Parsed()
     data = _data(content)
+    laid: Laid | None = None
     if isinstance(data, str):
         if len(data) > LARGEST:
             data, found.cut = data[:LARGEST], True
         parsed = None if fetched else _read(data, document)
+        laid = None if fetched or document or parsed is not None else laid_out(data)
+        if laid is not None:
+            parsed = laid.rows
         if parsed is None:
             _text(found, data)
             return found
@@ -127,6 +144,8 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
         _walk(found, data, None, "", 0)
     else:
         found.leaf(found.record(), "", data)
+    if laid is not None and laid.rest:
+        found.fields.append(Field(0, "", laid.rest, True))
     if all(item.long for item in found.fields):
         found.structured = False
     return found

@@ -168,9 +168,7 @@ class Tracker:
         others = [text for text in keys if not self.request.holds(text)]
         return frozenset(map(fold, others or keys))
 
-    def _was_rejected(
-        self, tool: str, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]
-    ) -> bool:
+    def _was_rejected(self, tool: str, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> bool:
         mine = self._keys_of(kind, facts, args)
         return any(mine & keys or mine == keys for keys in self._rejected.get(tool, ()))
 
