@@ -48,6 +48,11 @@ _PERSONS: Final = frozenset(
 _RELATIVE: Final = frozenset({"what", "whatever", "whichever", "whoever"})
 _TOLD: Final = frozenset({"know", "and", "of", "on", "about"})
 _AUXILIARY: Final = 6
+_ONE: Final = frozenset({"a", "an", "the", "some", "my", "our", "one"})
+_BETWEEN: Final = frozenset(
+    {"just", "then", "also", "probably", "rather", "still", "later", "do", "and", "go"}
+)
+_WISHES: Final = frozenset({"need", "want", "like", "love", "appreciate", "prefer", "wish", "ask", "have"})
 
 
 class Asked:
@@ -91,11 +96,13 @@ class Asked:
         does = words[0] == "do" and (len(words) < 2 or words[1] not in _PERSONS)  # `do the round`
         told = not does and words[0] in _QUESTIONS and any_of(words[:_AUXILIARY], _DOING)
         for at, word in enumerate(words):
-            if self._refused(words, at) or (told and words[at - 1] not in _JOINING):
+            if self._refused(words, at) or (told and words[at - 1] not in _JOINING) or _promised(words, at):
                 continue
             verb = self._verb(words, at, word)
             if verb is not None:
                 self.verbs.add(verb)
+        if self.verbs:
+            self.verbs.update(self._brought(words))
         does = does or any(
             word == "do" and at and words[at - 1] in (",", "please", "just") and words[at + 1] not in _PERSONS
             for at, word in enumerate(words[:-1])
@@ -105,6 +112,16 @@ class Asked:
         self._look_at_first(words, shown)
         for at in range(1, len(words) - 1):
             self._look_at(words, shown, at)
+
+    def _brought(self, words: list[str]) -> set[str]:
+        """What comes along with what is asked for: `close it with a friendly comment`."""
+        found = set()
+        for at, word in enumerate(words[:-2]):
+            if word == "with" and words[at + 1] in _ONE:
+                thing = next((one for one in words[at + 2 : at + 6] if one in self.language.nominal), None)
+                if thing is not None and self.language.actions_of(thing):
+                    found.add(thing)
+        return found
 
     def _free_relative(self, words: list[str]) -> bool:
         """Whether what is to be done is described by where it stands: `order what she needs`."""
@@ -212,6 +229,18 @@ class Asked:
         if found is None:
             found = next((one.irregular[word] for one in self.languages if word in one.irregular), None)
         return found
+
+
+def _promised(words: Sequence[str], at: int) -> bool:
+    """Whether the speaker says that they do it themselves: `I'll merge it`, `we will decide`."""
+    before = [word for word in words[max(0, at - 4) : at] if word not in _BETWEEN]
+    if words[at] in _WISHES:
+        return False
+    return before[-1:] in (["i'll"], ["we'll"]) or before[-2:] in (
+        ["i", "will"],
+        ["we", "will"],
+        ["i", "can"],
+    )
 
 
 def _lemma(language: Lexicon, word: str) -> str | None:

@@ -22,6 +22,10 @@ from agentguard.tools import Action, Role
 
 __all__ = ["Inference", "infer", "inference"]
 
+_MESSAGES: Final = frozenset({"message", "messages", "sms", "dm", "dms", "mail", "email", "emails", "mails"})
+_DOORS: Final = frozenset({"access", "guest", "entry", "door", "gate", "lock", "visitor"})
+_OPENERS: Final = frozenset({"code", "codes", "pin", "key", "keys", "pass", "passes", "keycard", "badge"})
+_KEPT: Final = frozenset({"draft", "drafts", "template", "templates", "folder", "label", "filter", "rule"})
 _READING: Final = frozenset({"read", "fetch"})
 _TITLES: Final = frozenset({("title",), ("name",), ("subject",), ("topic",)})
 _SET: Final = frozenset(
@@ -186,8 +190,12 @@ def _corrected(read: _Reading, words: ToolWords) -> Action:
         action, why = "update", f"{why}; `{switch}` switches on an effect"
     elif action in ("create", "update", "send") and paid and read.has("amount"):
         action, why = "pay", f"{why}; about money, with {_named(read, 'amount')}"
+    elif action == "create" and _writes_to_somebody(read, tokens):
+        action, why = "send", f"{why}; a message, to {_named(read, 'recipient')}"
     elif action in ("create", "update") and read.has("credential") and _sets_secret(read, words):
         action, why = "credential", f"{why}; it sets {_named(read, 'credential')}"
+    elif action in ("create", "update") and not tokens.isdisjoint(_DOORS) and not tokens.isdisjoint(_OPENERS):
+        action, why = "grant", f"{why}; whoever has it gets in"
     elif action in ("create", "update") and not tokens.isdisjoint(
         {"public", "publicly", "anyone", "everyone"}
     ):
@@ -198,6 +206,12 @@ def _corrected(read: _Reading, words: ToolWords) -> Action:
         action, why = "fetch", f"{why}; from {_named(read, 'destination')}"
     read.why["action"] = why
     return action
+
+
+def _writes_to_somebody(read: _Reading, tokens: set[str]) -> bool:
+    """`add_message(channel, text)`, `messages.create(to, body)`: what is made goes out at once."""
+    told = not _MESSAGES.isdisjoint(tokens) and _KEPT.isdisjoint(tokens)
+    return told and read.has("recipient") and read.has("content")
 
 
 def _opens(read: _Reading, words: ToolWords) -> bool:

@@ -226,7 +226,7 @@ def _only_named(value: str, reading: Reading) -> bool:
         if reading.label(source) in _KEYED
         for places in source.fields.values()
         for place in places
-        if "@" in place.text and any(word in place.text.partition("@")[0] for word in mine)
+        if shape_of(place.text) == "email" and any(word in place.text.partition("@")[0] for word in mine)
     }
     return len(rivals) == 1
 

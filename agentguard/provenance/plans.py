@@ -206,7 +206,7 @@ def _pointed(source: Source, request: Request) -> bool:
 
 
 def _relabelled(reading: Reading) -> list[Label]:
-    from agentguard.provenance.tracker import label_of
+    from agentguard.provenance.lookups import label_of
 
     labels: list[Label] = list(reading.labels)
     for source in reading.seen.sources:

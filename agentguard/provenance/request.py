@@ -127,7 +127,7 @@ def read_request(text: str) -> Request:
         words=words,
         literals=found,
         quoted=frozenset([fold(next(filter(None, one.groups()))) for one in _QUOTED.finditer(exact)]),
-        names=frozenset([fold(one.group()) for one in _NAME.finditer(exact)]),
+        names=frozenset([name for one in _NAME.finditer(exact) if (name := _unled(fold(one.group())))]),
         numbers=numbers,
         refused=_addresses(exact, _refused),
         mentioned=_addresses(exact, _mentioned),
@@ -253,6 +253,12 @@ def _is_plural(languages: Sequence[Lexicon], words: Sequence[str]) -> bool:
 
 def _counting(language: Lexicon) -> frozenset[str]:
     return language.superlatives.most | language.superlatives.least | {"number"}
+
+
+def _unled(name: str) -> str:
+    """A name without the verb that a sentence begins with (`Email Anna`)."""
+    first, _, rest = name.partition(" ")
+    return rest if rest and lexicon().actions_of(first) else name
 
 
 @lru_cache(maxsize=1)

@@ -38,6 +38,7 @@ _DIGITS: Final = 3
 _LABELLED: Final = 65_536
 _BESIDE: Final = 60
 _WORDS_BESIDE: Final = 4
+_COMMON: Final = frozenset({"id", "key"})
 
 Label = Literal["named", "enum", "searched", "chained", "linked", "wild", "effect", "trusted", "own"]
 """How a look-up was keyed: by the user's words, by nothing, by words of the agent's own, by a field of such a
@@ -146,7 +147,7 @@ class Seen:
                     if len(same) < _SAME:
                         same.append(place)
                 self._phones.field(place)
-                if "@" in text:
+                if "@" in text and shape_of(text) == "email":
                     mailbox = self._mailboxes.setdefault(text.partition("@")[0], [])
                     if len(mailbox) < _SAME:
                         mailbox.append(place)
@@ -254,7 +255,10 @@ def codes(text: str) -> Iterator[tuple[str, str]]:
 def labelled(name: str, text: str) -> Iterator[tuple[str, str]]:
     """The codes of a field whose name is a secret's label, or beside such a label in its text."""
     labels = _labels()
-    of_field = set(name_words(name)) & labels
+    spoken = name_words(name)
+    of_field = set(spoken) & labels
+    if of_field <= _COMMON and spoken[-1:] and spoken[-1] in _COMMON:
+        of_field = set()  # what a thing is called by: `id`, `order_id`, `key`
     if of_field:
         label = min(of_field)
         yield from ((token, label) for token, _ in codes(text[:_LABELLED]))
@@ -264,6 +268,7 @@ def labelled(name: str, text: str) -> Iterator[tuple[str, str]]:
     for token, value in codes(text[:_LABELLED]):
         at = text.find(value)
         near = set(tokens(text[max(0, at - _BESIDE) : at].casefold())[-_WORDS_BESIDE:]) & labels
+        near = near if near - _COMMON else set()
         if near:
             yield token, min(near)
 

@@ -12,6 +12,7 @@ from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
 from agentguard.provenance.judged import Judged, accounted, judge, leads_outside
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
 from agentguard.provenance.literals import EXTERNAL, shape_of
+from agentguard.provenance.lookups import keys_of, label_of
 from agentguard.provenance.offers import Offer, offer_of
 from agentguard.provenance.origins import Origin, Reading, Spoken, origin_of
 from agentguard.provenance.plans import Plan, Plans, forbidden
@@ -19,7 +20,7 @@ from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
 from agentguard.provenance.seen import BOUND, Label, Seen, Source
 from agentguard.provenance.series import series_of
-from agentguard.provenance.text import fold, number
+from agentguard.provenance.text import fold
 from agentguard.provenance.wording import acts
 
 __all__ = ["Tracker"]
@@ -120,7 +121,7 @@ class Tracker:
         document = fetched or _is_document(kind, facts)
         parsed = parse_result(content, document=document, fetched=fetched)
         short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
-        keys = None if args is None else _keys(args)
+        keys = None if args is None else keys_of(args, facts.get("roles") or {})
         source = Source(
             number=len(self.seen.sources),
             tool=tool,
@@ -342,7 +343,16 @@ class Tracker:
         if kind.action not in _SENDING and not addressed:
             return quotes, []
         found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, reading)}
+        found = {key: one for key, one in found.items() if not _goes_back(one, args)}
         return quotes, list(found.values())[:_SHOWN]
+
+
+def _goes_back(one: Disclosed, args: Mapping[str, Any]) -> bool:
+    """Whether what was copied is written to where it was read: the same file of the same repository."""
+    if one.what != "copy" or not one.source.keys:
+        return False
+    given = {fold(value) for value in args.values() if isinstance(value, str)}
+    return all(fold(key) in given for key in one.source.keys)
 
 
 def _narrowed(value: Value, origin: Origin, kind: Kind, reading: Reading) -> bool:
@@ -363,37 +373,6 @@ def _is_document(kind: Kind, facts: Mapping[str, Any]) -> bool:
     found = _DOCUMENTS & set(kind.words)
     on_file = found == {"file"} and not kind.verb and "path" not in (facts.get("roles") or {}).values()
     return bool(found) and not on_file
-
-
-def _keys(args: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a look-up was keyed by: its texts, without numbers and dates."""
-    values = values_of("update", dict.fromkeys(args, "object"), args)
-    return tuple([one.text for one in values if number(one.text) is None and shape_of(one.text) != "date"])
-
-
-def label_of(source: Source, reading: Reading) -> Label:
-    """How a look-up was keyed, under a request."""
-    if source.label in ("trusted", "effect"):
-        return source.label
-    if source.keys is None:
-        return "wild"
-    if not source.keys:
-        return "enum"
-    worst: Label = "named"
-    for text in source.keys:
-        request = reading.request
-        if request.holds(text) or (source.action != "fetch" and request.names_words(text)):
-            continue
-        match origin_of(text, reading).name:
-            case "own" | "designated" | "structured" | "trusted":
-                worst = "chained" if worst == "named" else worst
-            case "nowhere":  # words of the agent's own narrow a listing, and lead to nobody in particular
-                worst = "searched" if worst == "named" else worst
-            case "named_text":
-                worst = "linked"
-            case _:
-                return "wild"
-    return worst
 
 
 def _inert(text: str) -> bool:

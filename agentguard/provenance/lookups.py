@@ -1,0 +1,79 @@
+"""How a look-up was keyed: by the user's words, by words of the agent's own, by what was found before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agentguard.provenance.arguments import values_of
+from agentguard.provenance.literals import shape_of
+from agentguard.provenance.names import name_words
+from agentguard.provenance.origins import Reading, origin_of
+from agentguard.provenance.seen import Label, Source
+from agentguard.provenance.text import number
+
+__all__ = ["keys_of", "label_of"]
+
+_SETTING: Final = re.compile(
+    r"[a-z][a-z0-9_-]{0,30}(?:,\s*[a-z][a-z0-9_-]{0,30}){0,8}|[A-Z]{2,5}|[A-Z_]{2,24}"
+)
+"""What a parameter is set to: one of a few words that the tool knows, not something to look for."""
+_SETTINGS: Final = frozenset((
+    "type", "types", "state", "status", "sort", "order", "orderby", "direction", "format", "mode", "view", "scope",
+    "visibility", "filter", "include", "expand", "fields", "kind", "unit", "units", "timezone", "tz", "locale",
+    "language", "lang", "calendar", "depth", "level", "period", "interval", "corpora", "alignment", "folder",
+))  # fmt: skip
+_PRESET: Final = frozenset({"me", "self", "primary", "default", "all", "any", "inbox", "root", "."})
+_OPERATOR: Final = re.compile(
+    r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|status|mimetype|"
+    r"trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)"
+    r"|\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|fulltext|"
+    r"summary|content|in|lang)\s*(?::|[!<>=]=?|~)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike)\b",
+)
+"""The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing by themselves."""
+
+
+def keys_of(args: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, ...]:
+    """What a look-up was keyed by: its texts, without numbers, dates and settings."""
+    found = []
+    for name, value in args.items():
+        setting = bool({*name_words(name)} & _SETTINGS)
+        for one in values_of("update", {name: "object"}, {name: value}):
+            if number(one.text) is not None or shape_of(one.text) == "date":
+                continue
+            plain = one.text.strip()
+            if plain.casefold() in _PRESET or (setting and _SETTING.fullmatch(plain)):
+                continue
+            found.append(one.text)
+    return tuple(found)
+
+
+def label_of(source: Source, reading: Reading) -> Label:
+    """How a look-up was keyed, under a request."""
+    if source.label in ("trusted", "effect"):
+        return source.label
+    if source.keys is None:
+        return "wild"
+    if not source.keys:
+        return "enum"
+    worst: Label = "named"
+    for text in source.keys:
+        request = reading.request
+        if request.holds(text) or (source.action != "fetch" and request.names_words(_searched(text))):
+            continue
+        match origin_of(text, reading).name:
+            case "own" | "designated" | "structured" | "trusted":
+                worst = "chained" if worst == "named" else worst
+            case "nowhere":  # words of the agent's own narrow a listing, and lead to nobody in particular
+                worst = "searched" if worst == "named" else worst
+            case "named_text":
+                worst = "linked"
+            case _:
+                return "wild"
+    return worst
+
+
+def _searched(text: str) -> str:
+    """What a search is for, without the operators of its language."""
+    return _OPERATOR.sub(" ", text)
