@@ -73,6 +73,8 @@ def _role(path: str, role: str, action: str) -> str:
 
 def _judged(path: str, role: str, text: str, action: str, optional: bool, appends: bool) -> Iterator[Value]:
     shape = shape_of(text)
+    if role == "destination" and shape in ("name", "text") and name_words(path)[-1:] == ("domain",):
+        role = "other"  # `domain: light` is a kind of things
     if role in ("other", "query") and shape in EXTERNAL and shape != "account" and action not in ("read",):
         role = "destination" if shape == "url" else "recipient"
     mailed = shape == "email" or (role == "object" and action == "send" and "@" in text)

@@ -48,6 +48,9 @@ _PERSONS: Final = frozenset(
 _RELATIVE: Final = frozenset({"what", "whatever", "whichever", "whoever"})
 _TOLD: Final = frozenset({"know", "and", "of", "on", "about"})
 _AUXILIARY: Final = 6
+_GAP: Final = 5
+_WISHED: Final = frozenset({"need", "want", "like", "require"})
+_THINGS: Final = frozenset({"a", "an", "some", "another", "two", "three", "one", "more", "my", "our"})
 _ONE: Final = frozenset({"a", "an", "the", "some", "my", "our", "one"})
 _BETWEEN: Final = frozenset(
     {"just", "then", "also", "probably", "rather", "still", "later", "do", "and", "go"}
@@ -56,12 +59,14 @@ _WISHES: Final = frozenset({"need", "want", "like", "love", "appreciate", "prefe
 
 
 class Asked:
-    """The verbs in asking position, clause by clause, as English base forms."""
+    """The verbs in asking position, clause by clause, as English base forms; `withheld` are those of what is
+    not to be done, or what the speaker does."""
 
     def __init__(self, languages: Sequence[Lexicon], text: str) -> None:
         self.language = lexicon()
         self.languages = languages
         self.verbs: set[str] = set()
+        self.withheld: set[str] = set()
         self.unknown = False
         self.questions = "?" in text
         self.describes = False
@@ -96,22 +101,39 @@ class Asked:
         does = words[0] == "do" and (len(words) < 2 or words[1] not in _PERSONS)  # `do the round`
         told = not does and words[0] in _QUESTIONS and any_of(words[:_AUXILIARY], _DOING)
         for at, word in enumerate(words):
-            if self._refused(words, at) or (told and words[at - 1] not in _JOINING) or _promised(words, at):
+            if self._refused(words, at) or _promised(words, at):
+                self.withheld.add(self._lemma(word) or word)
+                continue
+            if told and words[at - 1] not in _JOINING:
                 continue
             verb = self._verb(words, at, word)
             if verb is not None:
                 self.verbs.add(verb)
+        self.verbs.update(self._gapped(words))
         if self.verbs:
             self.verbs.update(self._brought(words))
         does = does or any(
             word == "do" and at and words[at - 1] in (",", "please", "just") and words[at + 1] not in _PERSONS
             for at, word in enumerate(words[:-1])
         )
+        self.unknown = self.unknown or _wishes(words)
         self.describes = self.describes or does or self._free_relative(words)
         self.questions = self.questions or told or (not does and any_of(words[:2], _QUESTIONS))
         self._look_at_first(words, shown)
         for at in range(1, len(words) - 1):
             self._look_at(words, shown, at)
+
+    def _gapped(self, words: list[str]) -> set[str]:
+        """Several words that are one verb, with others between them: `drop them both a line`."""
+        found = set()
+        for one in self.languages:
+            for phrase, verb in one.gapped.items():
+                first, _, rest = phrase.partition("|")
+                for at, word in enumerate(words):
+                    asks = word == first and not self._refused(words, at) and not _promised(words, at)
+                    if asks and f" {rest} " in f" {' '.join(words[at + 1 : at + _GAP + len(rest.split())])} ":
+                        found.add(verb)
+        return found
 
     def _brought(self, words: list[str]) -> set[str]:
         """What comes along with what is asked for: `close it with a friendly comment`."""
@@ -229,6 +251,15 @@ class Asked:
         if found is None:
             found = next((one.irregular[word] for one in self.languages if word in one.irregular), None)
         return found
+
+
+def _wishes(words: Sequence[str]) -> bool:
+    """Whether a thing is wished for, and no verb says what to do for it: `I need an hour with Ravi`."""
+    for at, word in enumerate(words[:-2]):
+        said = words[max(0, at - 1) : at]
+        if word in _WISHED and said in (["i"], ["we"], ["i'd"], ["we'd"]) and words[at + 1] in _THINGS:
+            return True
+    return False
 
 
 def _promised(words: Sequence[str], at: int) -> bool:

@@ -22,6 +22,7 @@ __all__ = ["Judged", "accounted", "judge", "leads_outside"]
 
 _LOOKED_AT: Final = 512
 _SHORT: Final = 3
+_PLACES: Final = 8
 _HOSTS: Final = frozenset({"host", "hostname", "server", "domain", "target", "endpoint", "site", "remote"})
 _DOMAINS: Final = frozenset((
     "com", "org", "net", "info", "biz", "dev", "app", "xyz", "online", "site", "shop", "cloud", "tech",
@@ -89,7 +90,7 @@ def judge(
         "sources": [source.tool for source in origin.sources],
         "calls": [source.call_id or source.tool for source in origin.sources],
         "closed": _closed(value, shape, request),
-        "optional": value.optional and not request.cued,
+        "optional": value.optional and not request.cued and not _person(value, origin, request),
         "selected": selected(origin, reading),
         "second": _second(value, request, filled) or passed_over(value, origin, reading),
         "instructed": any(instructs(text, at, len(value.text)) for text, at in origin.contexts),
@@ -100,6 +101,16 @@ def judge(
         "sensitive": bool(_sensitive() & set(tokens(fold(value.text)[:_LOOKED_AT]))),
     }
     return Judged(value, origin, facts)
+
+
+def _person(value: Value, origin: Origin, request: Request) -> bool:
+    """Whether the record of a value is that of somebody whom the user named."""
+    names = {word for name in request.names for word in tokens(name) if len(word) >= _SHORT and _proper(word)}
+    return value.role == "recipient" and any(
+        not names.isdisjoint(tokens(one.text))
+        for place in origin.places[:_PLACES]
+        for one in place.source.fields.get(place.record, ())
+    )
 
 
 @lru_cache(maxsize=1)

@@ -57,8 +57,13 @@ def _stated(words: Iterable[str], facts: Mapping[str, Any], args: Mapping[str, A
     commands = [(name, value) for name, value in args.items() if roles.get(name) == "command"]
     if len(commands) != 1 or not isinstance(commands[0][1], str):
         return None
-    spoken = {*words, *name_words(commands[0][0])}
-    return None if _SQL.isdisjoint(spoken) else statement_action(commands[0][1])
+    named = name_words(commands[0][0])
+    spoken = {*words, *named}
+    return (
+        None
+        if _SQL.isdisjoint(spoken) and named not in (("query",), ("statement",))
+        else statement_action(commands[0][1])
+    )
 
 
 def _verb(words: tuple[str, ...]) -> str:
@@ -81,6 +86,8 @@ def kind_of(kind: Kind, reading: Reading, *, meant: bool = False) -> int:
     """The grade of a call of this kind under this request. `meant`: its values are those that the request
     names or leads to, so that it need not say as well what sort of thing they are."""
     request, language = reading.request, lexicon()
+    if kind.verb and kind.verb in request.withheld:
+        return 0
     if kind.verb in request.verbs and kind.verb in language.specific:
         return 2
     verb = asked_for(kind, request)

@@ -60,13 +60,14 @@ class Instructing(BaseModel):
 
 class Lexicon(BaseModel):
     """One language. `asks` gives the verbs of each action, `topics` the nouns of each topic; `irregular` and
-    `phrases` lead to a verb of `asks`. Other languages than English lead to English verbs only."""
+    `phrases` lead to a verb of `asks`, as do those of `gapped`, which have words between their parts (`|`). Other languages than English lead to English verbs only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: str
     asks: dict[Action, Words] = {}
     phrases: dict[str, str] = {}
+    gapped: dict[str, str] = {}
     nouns: Words = frozenset()
     specific: Words = frozenset()
     irregular: dict[str, str] = {}

@@ -25,11 +25,13 @@ _SETTINGS: Final = frozenset((
     "language", "lang", "calendar", "depth", "level", "period", "interval", "corpora", "alignment", "folder",
 ))  # fmt: skip
 _PRESET: Final = frozenset({"me", "self", "primary", "default", "all", "any", "inbox", "root", "."})
+_SPAN: Final = re.compile(r"\d{1,6}\s?[a-zA-Z]{1,7}")
+"""How much or how long: `7d`, `30 days`."""
 _OPERATOR: Final = re.compile(
     r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|status|mimetype|"
     r"trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)"
     r"|\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|fulltext|"
-    r"summary|content|in|lang)\s*(?::|[!<>=]=?|~)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike)\b",
+    r"summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike)\b",
 )
 """The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing by themselves."""
 
@@ -43,7 +45,11 @@ def keys_of(args: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, ...
             if number(one.text) is not None or shape_of(one.text) == "date":
                 continue
             plain = one.text.strip()
-            if plain.casefold() in _PRESET or (setting and _SETTING.fullmatch(plain)):
+            if (
+                _SPAN.fullmatch(plain)
+                or plain.casefold() in _PRESET
+                or (setting and _SETTING.fullmatch(plain))
+            ):
                 continue
             found.append(one.text)
     return tuple(found)

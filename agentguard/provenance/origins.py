@@ -60,6 +60,7 @@ class Spoken:
     def __init__(self) -> None:
         self._whole: dict[str, int] = {}
         self._words: dict[str, list[tuple[int, str]]] = {}
+        self._made: set[str] = set()
 
     def add(self, value: str, number: int) -> None:
         text = fold(value)
@@ -69,9 +70,18 @@ class Spoken:
             if len(kept) < 64:
                 kept.append((number, text))
 
+    def made(self, name: str) -> None:
+        """What an own call has made goes by this name."""
+        self._made.add(fold(name))
+
+    def has_made(self, name: str) -> bool:
+        """Whether a name is that of a thing that an own call made, and no address."""
+        return fold(name) in self._made and shape_of(name) not in EXTERNAL
+
     def copy(self) -> Spoken:
         """The same words, to which either may add without the other."""
         other = Spoken()
+        other._made = {*self._made}
         other._whole = {**self._whole}
         other._words = {word: [*kept] for word, kept in self._words.items()}
         return other
@@ -116,6 +126,8 @@ def origin_of(value: str, reading: Reading) -> Origin:
         return found("user", places)
     if any(label(source) == "trusted" for source in sources):
         return found("trusted", places)
+    if spoken.has_made(value):
+        return found("own", places)
     echoes = spoken.since(value)
 
     def evident(source: Source) -> bool:
@@ -240,7 +252,10 @@ def _anchored(place: Place, shape: Shape, request: Request) -> bool:
         *place.source.fields.get(place.record, ()),
         *(() if above is None else place.source.fields.get(above, ())),
     ]:
-        if other.text == place.text or len(other.text) < _SHORT or not _names(request, other.text):
+        if other.text == place.text or len(other.text) < _SHORT:
+            continue
+        spelt = shape not in EXTERNAL and _called(other) and request.names_words(other.text)
+        if not spelt and not _names(request, other.text):
             continue
         if other.text not in keys and (shape not in EXTERNAL or request.plural):
             return True
@@ -252,6 +267,11 @@ def _anchored(place: Place, shape: Shape, request: Request) -> bool:
         if len(holding) == 1:
             return True
     return False
+
+
+def _called(place: Place) -> bool:
+    """Whether a field is what its record is called."""
+    return name_words(place.name)[-1:] in (("name",), ("title",), ("label",), ("displayname",), ("slug",))
 
 
 def _better_named(place: Place, text: str, request: Request) -> bool:

@@ -1,12 +1,13 @@
-"""Telephone numbers as agents write them: `+44 7700 900225` of what was seen as `07700 900 225`.
+"""Numbers of telephones and accounts as agents write them: `+447700900225` of what was seen as `07700 900 225`.
 
 A number is the same with other separators, and with the prefix of a country in place of a leading zero or of
-nothing (E.164). Only what was seen is compared so; what the user said counts as they said it.
+nothing (E.164), an account's (IBAN, ISO 13616) without its blanks. Only what was seen is compared so; what the user said counts as they said it.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Phones"]
 
 _RUN: Final = re.compile(r"(?<![\w@./-])[+(]?[0-9][0-9 ()./-]{6,30}[0-9](?![\w@])")
+_IBAN: Final = re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,4})?\b")
 _FEWEST: Final = 9
 _MOST: Final = 15
 _KEY: Final = 8
@@ -47,7 +49,7 @@ class Phones:
 
     def text(self, number: int, text: str) -> None:
         """The numbers in a text, which is called `number`."""
-        for match in _RUN.finditer(text[:_LONGEST]):
+        for match in chain(_RUN.finditer(text[:_LONGEST]), _IBAN.finditer(text[:_LONGEST])):
             digits = _digits(match.group())
             if digits:
                 held = self._texts.setdefault(digits[-_KEY:], [])
@@ -69,9 +71,11 @@ class Phones:
 
 def _digits(text: str) -> str:
     """The digits of a number with `+` before a country; empty where it is none."""
-    if len(text) > 40 or not _RUN.fullmatch(text.strip()):
-        return ""
     text = text.strip()
+    if len(text) <= 48 and _IBAN.fullmatch(text):
+        return "".join(text.split()).casefold()
+    if len(text) > 40 or not _RUN.fullmatch(text):
+        return ""
     digits = "".join([char for char in text if char in "0123456789"])
     if text.startswith("00"):
         text, digits = f"+{digits[2:]}", digits[2:]

@@ -65,6 +65,7 @@ _RIGHTS: Final = frozenset(
     ]
 )
 _SHARE: Final = 0.6
+_FOUND: Final = frozenset({"structured", "nowhere"})
 _EXACT: Final = frozenset({"user", "own", "trusted", "designated"})
 
 
@@ -90,20 +91,20 @@ class Plan:
             return False
         if not all(_fine(one, reading) for one in judged if one.value.key or one.value.link):
             return False
-        if kind.action not in ("create", "update") and any(
-            one.origin.name in ("structured", "nowhere") for one in judged if one.value.key
-        ):
+        found = any(one.origin.name in _FOUND for one in judged if one.value.key)
+        if found and kind.action not in ("create", "update"):
             return False
         grade = kind_of(kind, reading)
         keys = [one for one in judged if one.value.key]
         if not keys:
             spelt = _spelt(judged, reading.request)
-            return kind.action != "update" and (grade == 2 or (grade == 1 and spelt))
+            made = kind.action == "create"
+            return kind.action != "update" and (grade == 2 or (grade == 1 and (spelt or made)))
         own = any(not user.holds(one.value.text) for one in keys)
         if grade == 2:
             return own or kind.action != "update"
         mild = stakes_of(kind.action) != "high" and kind.action != "grant"
-        return own and mild and (user.delegated or user.foreign)
+        return mild and (user.delegated or user.foreign)
 
 
 def forbidden(kind: Kind, judged: Iterable[Judged], facts: Mapping[str, Any]) -> bool:

@@ -29,6 +29,8 @@ LONGEST: Final = 65_536
 _QUOTED: Final = re.compile(
     r"\"([^\"\n]{1,400})\"|'([^'\n]{2,400})'(?=\W|$)|[“«]([^”»\n]{1,400})[”»]|`([^`\n]{1,400})`"
 )
+_SHORT_STEM: Final = 3
+_PROSE: Final = frozenset({"md", "rst", "txt", "adoc"})
 _NAME: Final = re.compile(r"\b[A-Z][\w'’-]*(?:\s+(?:(?:of|the|de|van|and|&)\s+)?[A-Z][\w'’-]*){0,5}")
 _FEWEST: Final = 0.12
 _SHORT: Final = 6
@@ -55,6 +57,7 @@ class Request:
     literals: Literals = field(default_factory=Literals)
     quoted: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
     numbers: frozenset[float] = frozenset()
     verbs: frozenset[str] = frozenset()
     actions: frozenset[Action] = frozenset()
@@ -88,6 +91,8 @@ class Request:
         if shape in ("email", "url", "iban", "account", "file", "date"):
             if form in self.literals.of(shape):
                 return True
+            if shape == "file" and self._spells(value):
+                return True
             if shape in ("email", "url", "iban", "account"):
                 return False
         if shape == "number":
@@ -96,6 +101,17 @@ class Request:
         if not text or (hidden(value) and value not in self.exact):
             return False
         return bounded_in(text, self.text) >= 0
+
+    def _spells(self, file: str) -> bool:
+        """Whether the user named a text by its stem in capitals: `the README`."""
+        stem, _, ending = file.strip().partition(".")
+        return (
+            len(stem) > _SHORT_STEM
+            and stem.isalpha()
+            and stem.isupper()
+            and ending.casefold() in _PROSE
+            and bounded_in(stem, self.exact) >= 0
+        )
 
     def only_mentions(self, address: str) -> bool:
         """Whether an address is named only as where something comes from, and nothing goes back."""
@@ -145,6 +161,7 @@ def read_request(text: str) -> Request:
         base,
         numbers=numbers | spoken.numbers,
         verbs=frozenset(asked.verbs),
+        withheld=frozenset(asked.withheld - asked.verbs),
         actions=frozenset[Action]().union(*[english.actions_of(verb) for verb in asked.verbs]),
         weak=spoken.weak,
         topics=spoken.topics | _topics_of(found, exact, english),

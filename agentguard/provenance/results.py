@@ -46,6 +46,8 @@ _PEOPLE: Final = frozenset((
     "organiser", "email", "mail",
 ))  # fmt: skip
 _MAILBOX: Final = re.compile(r"\"?([^<>@\",]{0,80}?)\"?\s*<([^<>@\s]{1,64}@[^<>@\s]{1,190})>")
+_QUALIFIED: Final = re.compile(r"[A-Za-z][\w.-]{1,60}/[A-Za-z][\w.-]{1,60}")
+"""The name of a thing after that of its owner: `acme/boat`."""
 _REMARKED: Final = re.compile(
     r"([^<>@\s]{1,64}@[^<>@\s:]{1,190})(?::\s*[\w -]{1,30})?(?:\s*\([\w -]{1,30}\))?"
 )
@@ -87,6 +89,8 @@ class Parsed:
             self.cut = True
         elif text.strip():
             self.fields.append(Field(record, name, text, is_long(text)))
+            for part in text.split("/") if _QUALIFIED.fullmatch(text) else ():
+                self.fields.append(Field(record, name, part, False))
             for part in (mailboxes(text) or addresses(text)) if _of_people(name) else ():
                 self.fields.append(Field(record, name, part, False))
 

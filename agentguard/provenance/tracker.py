@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from agentguard.provenance.arguments import Value, values_of
 from agentguard.provenance.disclosure import Disclosed, disclosed, passes_on
+from agentguard.provenance.folders import within
 from agentguard.provenance.judged import Judged, accounted, judge, leads_outside
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
 from agentguard.provenance.literals import EXTERNAL, shape_of
@@ -50,6 +51,7 @@ _ADDING: Final = frozenset({"create", "send"})
 _SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
 _SHOWN: Final = 16
 _REJECTED: Final = 256
+_UNKNOWN: Final = frozenset({"wild", "text", "nowhere"})
 _MEANT: Final = frozenset({"user", "own", "designated"})
 
 
@@ -151,6 +153,8 @@ class Tracker:
         for value in values_of(kind.action, facts.get("roles") or {}, args):
             if not self.request.holds(value.text):
                 self.spoken.add(value.text, at)
+                if kind.action == "create" and value.role in ("object", "path"):
+                    self.spoken.made(value.text)
                 if value.key:
                     self._filled.setdefault(value.role, set()).add(fold(value.text))
 
@@ -221,7 +225,10 @@ class Tracker:
         values = values_of(kind.action, facts.get("roles") or {}, args)
         keys = [value.text for value in values if value.key and not self.request.holds(value.text)]
         beside = [plan for plan in named if any(self._under(plan).request.holds(text) for text in keys)]
-        return next(iter([*[plan for plan in covering if plan in named], *beside, *covering, *named]), None)
+        rest = plans if self.request.delegated else []
+        return next(
+            iter([*[plan for plan in covering if plan in named], *beside, *covering, *named, *rest]), None
+        )
 
     def _under(self, plan: Plan) -> Reading:
         return self._plans.reading(plan, self._reading(), self._said)
@@ -287,6 +294,8 @@ class Tracker:
     def _judge(self, value: Value, origin: Origin, kind: Kind, reading: Reading) -> Judged:
         outside = leads_outside(value, kind.action)
         if origin.name == "wild" and _narrowed(value, origin, kind, reading) and not outside:
+            origin = replace(origin, name="structured")
+        if origin.name in _UNKNOWN and kind.action in ("create", "update") and within(value, reading.request):
             origin = replace(origin, name="structured")
         if value.role == "recipient" and reading.request.only_mentions(value.text):
             origin = replace(origin, name="nowhere")

@@ -1,0 +1,32 @@
+"""Files below a folder that the user named."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from agentguard.provenance.arguments import Value
+from agentguard.provenance.request import Request
+
+__all__ = ["within"]
+
+_LONGEST: Final = 400
+_HOME: Final = re.compile(r"(?:/home/[^/]+|/Users/[^/]+|/root)(?=/)")
+
+
+def within(value: Value, request: Request) -> bool:
+    """Whether a value is the path of something below a folder of the user's words, and nothing hidden: what
+    begins with a dot is how a folder is set up, and is no part of its contents."""
+    if value.role not in ("path", "object") or "/" not in value.text or len(value.text) > _LONGEST:
+        return False
+    path = value.text.strip().replace("\\", "/")
+    for folder in request.literals.of("file"):
+        for form in (path, _HOME.sub("~", path, count=1)):
+            head, mark, rest = form.casefold().partition(f"{folder.rstrip('/')}/")
+            if mark and not head and len(folder) > 2 and rest and _plain(rest):
+                return True
+    return False
+
+
+def _plain(rest: str) -> bool:
+    return not any(part.startswith(".") or not part for part in rest.rstrip("/").split("/"))
