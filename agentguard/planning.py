@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentguard.call import ContextRequest
 from agentguard.calls import Call
 from agentguard.decision import Approve
-from agentguard.provenance.offers import offer_condition, said
+from agentguard.provenance.offers import offer_condition
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
@@ -41,17 +41,17 @@ def offered(guard: Guard, call: Call, request: ContextRequest, approve: Approve)
     tools = {
         name: tool.digest
         for name, tool in sorted(guard.tools.items())
-        if name == request.tool or (offer.plan is not None and tracker.wants(offer.plan, name, tool.facts))
+        if name == request.tool or tracker.wants(offer, name, tool.facts)
     }
     if len(tools) > _TOOLS:
         return None
     return {
         "id": offer.id,
         "texts": [{"from": tool, "text": text} for tool, text in offer.texts],
-        "series": list(said(offer.series)),
+        "series": list(offer.said()),
         "tools": tools,
-        "when": offer_condition(offer.texts, said(offer.series)),
-        "uses": max(_FEWEST, min(_MOST, 2 * offer.items)),
+        "when": offer_condition(offer.texts, offer.said()),
+        "uses": _MOST if offer.page is not None else max(_FEWEST, min(_MOST, 2 * offer.items)),
         "until": (request.now + _FOR).isoformat(),
         "rules": sorted(_rules(guard, approve)),
     }

@@ -23,6 +23,33 @@ _LOW: Final = frozenset({"create", "fetch"})
 Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
 _SQL: Final = frozenset({"sql", "postgres", "postgresql", "mysql", "mariadb", "sqlite", "db", "database"})
+_VERB: Final = 24
+_DOING: Final = (
+    ("action",),
+    ("operation",),
+    ("op",),
+    ("command",),
+    ("subcommand",),
+    ("method",),
+    ("verb",),
+    ("decision",),
+)
+_TELLING: Final = frozenset(
+    {
+        "notify",
+        "notification",
+        "deliver",
+        "delivery",
+        "recipient",
+        "recipients",
+        "cc",
+        "bcc",
+        "forward",
+        "send",
+        "mailto",
+    }
+)
+_TAKING_OUT: Final = frozenset({"export", "backup", "dump", "download", "report", "extract"})
 _GENERIC: Final = frozenset(
     {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
 )
@@ -31,7 +58,7 @@ _GENERIC: Final = frozenset(
 class Kind:
     """What a tool's name says, next to its facts."""
 
-    __slots__ = ("action", "nouns", "topics", "verb", "words")
+    __slots__ = ("action", "nouns", "said", "topics", "verb", "words")
 
     def __init__(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any] | None = None) -> None:
         words = name_words(tool)
@@ -42,13 +69,39 @@ class Kind:
             self.action = "credential"
         if self.action == "execute" and args is not None:
             self.action = _stated(words, facts, args) or self.action
+        if self.action == "read" and args is not None and _tells_somebody(words, args):
+            self.action = "send"
         self.verb = _verb(words)
+        self.said = _said(args or {})
         self.nouns = frozenset([_single(word) for word in words if word != self.verb]) - _GENERIC
         topics: frozenset[str] = frozenset(facts.get("topics") or ())
         for word in words:
             if word != self.verb:
                 topics |= language.topics_of(word)
         self.topics = topics
+
+
+def _tells_somebody(words: Iterable[str], args: Mapping[str, Any]) -> bool:
+    """Whether what is read goes to an address that the call names: `export_list(notify_email)`."""
+    takes_out = not _TAKING_OUT.isdisjoint(words)
+    for name, value in args.items():
+        named = name_words(name)
+        goes = not _TELLING.isdisjoint(named) or named == ("to",) or (takes_out and "email" in named)
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if goes and any(isinstance(one, str) and "@" in one for one in values):
+            return True
+    return False
+
+
+def _said(args: Mapping[str, Any]) -> frozenset[str]:
+    """The verbs that arguments name for what is to be done: `action: restart`."""
+    language = lexicon()
+    found = [
+        value.strip().casefold()
+        for name, value in args.items()
+        if isinstance(value, str) and len(value) < _VERB and name_words(name)[-1:] in _DOING
+    ]
+    return frozenset(one for one in found if language.actions_of(one))
 
 
 def _stated(words: Iterable[str], facts: Mapping[str, Any], args: Mapping[str, Any]) -> Action | None:
@@ -79,6 +132,8 @@ def _verb(words: tuple[str, ...]) -> str:
 
 def asked_for(kind: Kind, request: Request) -> bool:
     """Whether a verb of the request asks for such an action."""
+    if not kind.said.isdisjoint(request.verbs):
+        return True
     return (bool(kind.verb) and kind.verb in request.verbs) or kind.action in request.actions
 
 
@@ -86,7 +141,7 @@ def kind_of(kind: Kind, reading: Reading, *, meant: bool = False) -> int:
     """The grade of a call of this kind under this request. `meant`: its values are those that the request
     names or leads to, so that it need not say as well what sort of thing they are."""
     request, language = reading.request, lexicon()
-    if kind.verb and kind.verb in request.withheld:
+    if not request.withheld.isdisjoint({kind.verb, *kind.said}):
         return 0
     if kind.verb in request.verbs and kind.verb in language.specific:
         return 2

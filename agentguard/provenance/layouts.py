@@ -149,6 +149,8 @@ def _labelled(lines: Sequence[str]) -> Laid | None:
     )
     marks = [match for line in lines[first:] if (match := _ITEM.match(line))]
     outer = min((len(match[1]) for match in marks), default=None)
+    if marks and (one := _bulleted(lines[first:])) is not None:
+        return Laid([one], "\n".join(lines[:first]))
     rows: list[Row] = []
     fresh = True
     for line in lines[first:]:
@@ -167,6 +169,20 @@ def _labelled(lines: Sequence[str]) -> Laid | None:
         rows[-1].update(found)
         fresh = False
     return Laid(rows, "\n".join(lines[:first])) if _alike(rows) else None
+
+
+def _bulleted(lines: Sequence[str]) -> Row | None:
+    """One record whose fields are the items of a list: each has one label, and all are different."""
+    found: Row = {}
+    for line in lines:
+        if not line.strip():
+            continue
+        item = _ITEM.match(line)
+        parts = _parts(line[item.end() :], titled=False) if item is not None else None
+        if parts is None or len(parts) != 1 or set(parts) & set(found):
+            return None
+        found |= parts
+    return found if len(found) >= _FEWEST else None
 
 
 def _alike(rows: Sequence[Row]) -> bool:

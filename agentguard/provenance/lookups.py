@@ -28,10 +28,13 @@ _PRESET: Final = frozenset({"me", "self", "primary", "default", "all", "any", "i
 _SPAN: Final = re.compile(r"\d{1,6}\s?[a-zA-Z]{1,7}")
 """How much or how long: `7d`, `30 days`."""
 _OPERATOR: Final = re.compile(
+    r"\border by \w+(?: asc| desc)?|\w+\(\)|"
+    r"\b(?:resolution|statuscategory|issuetype|sprint|fixversion|priority)\s*(?:=|!=|~|in|not in|is)\s*(?:\([^)]{0,80}\)|\"[^\"]{0,60}\"|\S+)|"
     r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|status|mimetype|"
     r"trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)"
     r"|\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|fulltext|"
-    r"summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike)\b",
+    r"summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike|EMPTY|empty|null)\b",
+    re.IGNORECASE,
 )
 """The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing by themselves."""
 

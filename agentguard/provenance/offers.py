@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentguard.canonical import encode
+from agentguard.provenance.pages import Page
 from agentguard.provenance.plans import Plan
 from agentguard.provenance.series import Series
 
@@ -23,6 +24,7 @@ class Offer:
     id: str
     plan: Plan | None
     series: Series | None
+    page: Page | None
     texts: tuple[Shown, ...]
 
     @property
@@ -30,23 +32,26 @@ class Offer:
         """How many things the texts may ask for."""
         return max(0 if one is None else one.items for one in (self.plan, self.series))
 
+    def said(self) -> tuple[str, ...]:
+        """What a person is told of the calls like the one that is asked about."""
+        return _told(self.series, self.page)
 
-def offer_of(plan: Plan | None, series: Series | None) -> Offer | None:
-    """Both as one offer; None where there is neither."""
+
+def offer_of(plan: Plan | None, series: Series | None, page: Page | None = None) -> Offer | None:
+    """All of it as one offer; None where there is nothing."""
     texts: dict[int, Shown] = {}
     if plan is not None:
         texts[plan.number] = (plan.tool, plan.text)
     if series is not None:
         texts.update({number: shown for number, shown in series.texts.items() if number not in texts})
-    if not texts:
+    if not texts and page is None:
         return None
     shown = tuple(texts.values())
-    return Offer(_id(shown, said(series)), plan, series, shown)
+    return Offer(_id(shown, _told(series, page)), plan, series, page, shown)
 
 
-def said(series: Series | None) -> tuple[str, ...]:
-    """What a person is told of a series."""
-    return () if series is None else series.said()
+def _told(series: Series | None, page: Page | None) -> tuple[str, ...]:
+    return (*(() if page is None else page.said()), *(() if series is None else series.said()))
 
 
 def offer_condition(texts: Sequence[Shown], series: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ import yaml
 from agentguard.canonical import freeze
 from agentguard.errors import ArgumentsError
 from agentguard.provenance.layouts import Laid, laid_out
+from agentguard.provenance.markup import from_xml
 
 __all__ = ["LARGEST", "LONG_WORDS", "Field", "Parsed", "parse_result"]
 
@@ -213,6 +214,8 @@ def _read(text: str, document: bool) -> Any:
         data = _json(stripped)
         if data is None:
             data = _literal(stripped)
+    elif stripped[0] == "<":
+        data = from_xml(stripped)
     if data is None and not document and number_like(stripped):
         return stripped if len(stripped) < 64 else None
     if data is None:

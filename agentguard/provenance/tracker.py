@@ -16,6 +16,7 @@ from agentguard.provenance.literals import EXTERNAL, shape_of
 from agentguard.provenance.lookups import keys_of, label_of
 from agentguard.provenance.offers import Offer, offer_of
 from agentguard.provenance.origins import Origin, Reading, Spoken, origin_of
+from agentguard.provenance.pages import page_of, works_on_pages
 from agentguard.provenance.plans import Plan, Plans, forbidden
 from agentguard.provenance.request import LONGEST, Request, read_request
 from agentguard.provenance.results import parse_result
@@ -205,13 +206,15 @@ class Tracker:
         """What a person may approve with this call: what the user handed over, and the calls like this one."""
         with self._lock:
             kind = Kind(tool, facts, args)
-            series = None
+            series = page = None
             reading = self._reading()
             judged = self._judged(kind, facts, args, reading)
             leaving = self._leaving(kind, judged, facts, args, reading)[1]
-            if not (leaving or forbidden(kind, judged, facts)):
+            if not leaving:
+                page = page_of(kind, judged, reading)
+            if page is None and not leaving and not forbidden(kind, judged, facts):
                 series = series_of(tool, judged, reading)
-            found = offer_of(self._choose(kind, facts, args), series)
+            found = offer_of(self._choose(kind, facts, args), series, page)
             if found is not None:
                 self._offered[found.id] = found
             return found
@@ -233,8 +236,13 @@ class Tracker:
     def _under(self, plan: Plan) -> Reading:
         return self._plans.reading(plan, self._reading(), self._said)
 
-    def wants(self, plan: Plan, tool: str, facts: Mapping[str, Any]) -> bool:
-        """Whether the plan asks for calls of a tool."""
+    def wants(self, offer: Offer, tool: str, facts: Mapping[str, Any]) -> bool:
+        """Whether what was offered may cover calls of a tool."""
+        plan = offer.plan
+        if offer.page is not None and works_on_pages(tool):
+            return True
+        if plan is None:
+            return False
         with self._lock:
             reading = self._under(plan)
             kind = Kind(tool, facts)
@@ -317,12 +325,13 @@ class Tracker:
         if any(covers for _, covers in self._covering(kind, facts, args, plans)):
             return True
         reading = self._reading()
-        return (
-            offer.series is not None
-            and not forbidden(kind, judged, facts)
-            and not self._leaving(kind, judged, facts, args, reading)[1]
-            and offer.series.covers(tool, judged, reading)
-        )
+        if self._leaving(kind, judged, facts, args, reading)[1]:
+            return False
+        if offer.page is not None and offer.page.covers(kind, judged, reading):
+            return True
+        if offer.series is None or forbidden(kind, judged, facts):
+            return False
+        return offer.series.covers(tool, judged, reading)
 
     def _covering(
         self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], plans: Iterable[Plan]
