@@ -16,7 +16,8 @@ from agentguard.errors import (
     ToolFailed,
     VoteRefused,
 )
-from agentguard.guard import FactProvider, Guard
+from agentguard.guard import Guard
+from agentguard.providers import FactProvider
 from agentguard.session import Session
 from agentguard.stepping import Resumption
 from agentguard.stepup.ballot import Answer

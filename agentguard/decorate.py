@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.tools import Tool
 
-__all__ = ["check_function", "guarded", "kind_of"]
+__all__ = ["decorator", "kind_of"]
 
 
 def kind_of(function: Callable[..., Any]) -> str:
@@ -35,7 +35,22 @@ def kind_of(function: Callable[..., Any]) -> str:
     return "sync"
 
 
-def check_function(function: object) -> None:
+def decorator(
+    guard: Guard, name: str | None, **options: Any
+) -> Callable[[types.FunctionType], Callable[..., Any]]:
+    """What registers a function under a name, by default its own, and returns the guarded one; `options` are
+    those of `Guard.tool`."""
+
+    def decorate(function: types.FunctionType) -> Callable[..., Any]:
+        _check_function(function)
+        tool = guard.register(name if name is not None else function.__name__, function, **options)
+        guard.registry.raw[tool.name] = function
+        return _guarded(guard, tool, function)
+
+    return decorate
+
+
+def _check_function(function: object) -> None:
     """Refuse what cannot be decorated.
 
     Raises:
@@ -48,7 +63,7 @@ def check_function(function: object) -> None:
         )
 
 
-def guarded(guard: Guard, tool: Tool, function: types.FunctionType) -> Callable[..., Any]:
+def _guarded(guard: Guard, tool: Tool, function: types.FunctionType) -> Callable[..., Any]:
     """The guarded function."""
     make = {
         "sync": _sync,

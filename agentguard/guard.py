@@ -2,85 +2,69 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import types
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 
+from agentguard.audience import Audience
 from agentguard.call import AgentIdentity, Principal
-from agentguard.calls import Call
+from agentguard.calling import decorated_call, handed_call
 from agentguard.canonical import freeze
-from agentguard.decorate import check_function, guarded
-from agentguard.drivers import active, drive_sync, lending
+from agentguard.decorate import decorator
+from agentguard.drivers import drive_sync
 from agentguard.errors import ArgumentsError, ConfigurationError
-from agentguard.flow import call_flow
+from agentguard.gaps import gaps, unregistered
 from agentguard.ids import uuid7
 from agentguard.inforce import InForce
 from agentguard.ledger.keys import args_hmac, ledger_key
 from agentguard.ledger.lookback import has_run
+from agentguard.loading import loaded, watch_of
 from agentguard.operations import Flow
-from agentguard.packs import located
 from agentguard.recent import Recent
 from agentguard.recorder import Recorder
 from agentguard.registry import Registry
 from agentguard.remembering import Remembering
-from agentguard.resuming import Restored, restorer, runner
+from agentguard.resuming import resume, resume_sync
 from agentguard.session import Pause, Session, current_session
-from agentguard.stepping import Resumption, resume_flow
+from agentguard.stepping import Resumption
 from agentguard.stepup import machine
 from agentguard.stepup.ballot import Answer, cast, departed
 from agentguard.stepup.channels import Question
-from agentguard.stepup.telling import ChannelThread
 from agentguard.stepup.waiting import ApprovalWaiter
 from agentguard.store import open_store
+from agentguard.sweeping import Sweeper, sweep
 from agentguard.terms import STRICT, Terms
-from agentguard.tools import ArgumentCheck, Tool, ToolFacts, shown_name, tool_entries
+from agentguard.tools import ArgumentCheck, Tool, ToolFacts, tool_entries
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from agentguard.channels.channel import OutboxChannel
-    from agentguard.channels.running import Deliveries
     from agentguard.engines import Engine
     from agentguard.fetching import RemoteBundle
-    from agentguard.governance.flag_sweeping import FlagNotice
     from agentguard.ledger.checkpoint_options import CheckpointOptions
     from agentguard.ledger.periodic import PeriodicCheckpoints
     from agentguard.policy import PolicyPaths, Snapshot
+    from agentguard.providers import FactProvider
     from agentguard.refetching import BundleWatch
     from agentguard.reloading import PolicyWatch
     from agentguard.stepup.channels import Channel
     from agentguard.stepup.directory import Directory
     from agentguard.stepup.model import Approval
     from agentguard.store import Store
-    from agentguard.sweeping import Sweeper
     from agentguard.watching import Watch
 
-__all__ = ["FactProvider", "Guard"]
+__all__ = ["Guard"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _guards: Final[weakref.WeakSet[Guard]] = weakref.WeakSet()
-
-
-class FactProvider(Protocol):
-    """Knows facts about a request: any function, synchronous or not.
-
-    It is given the names that the tool's rules read (`secret`, `history`, `context`, ...) and answers a
-    mapping from such names to mappings, merged into the request. It has two seconds; what fails is absent.
-    """
-
-    def __call__(
-        self, request: Any, names: frozenset[str]
-    ) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
-        """What it knows."""
-        ...
 
 
 class Guard:
@@ -129,20 +113,10 @@ class Guard:
     ) -> None:
         if (policies is None) == (snapshot is None):
             raise ConfigurationError("pass the policies' path, or a snapshot, and not both")
-        if record not in ("before", "batched"):
-            raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
-        if max_pending is not None and not (type(max_pending) is int and max_pending >= 1):
-            raise ConfigurationError(f"max_pending must be a number from 1, or None, not {max_pending!r}")
-        if pause not in ("wait", "raise"):
-            raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
+        _check(record, max_pending, pause)
         if snapshot is None:
-            from agentguard.access import refuse_writable  # here: they bring the whole policy language
-            from agentguard.policy import Snapshot
-
             assert policies is not None
-            paths = located(policies)
-            refuse_writable(paths)
-            snapshot = Snapshot.load(paths)
+            snapshot = loaded(policies)
         self.engines: Final = tuple(engines)
         if self.engines:
             from agentguard.engines.model import check_engines
@@ -154,7 +128,7 @@ class Guard:
             directory = open_directory(directory)
         self.registry: Final = Registry(tool_entries(tool_facts), infer=infer_facts)
         self.directory: Final[Directory] = directory
-        self._channels = [ChannelThread(channel) for channel in channels]
+        self._audience: Final = Audience(channels)
         self._own_store = isinstance(store, str)
         self.store: Final[Store] = open_store(store, clock=clock) if isinstance(store, str) else store
         self.record: Final = record
@@ -175,7 +149,6 @@ class Guard:
         self.halted = ""
         self.checkpoints: PeriodicCheckpoints | None = None
         self._watches: list[Watch | Sweeper] = []
-        self._deliveries: Deliveries | None = None
         self._forked()
         _guards.add(self)
         try:
@@ -183,8 +156,6 @@ class Guard:
             self.memory: Final = Remembering(self.hmac) if replayable else None
             self.in_force.begin()
             if sweep_s is not None:
-                from agentguard.sweeping import Sweeper
-
                 self._watches.append(Sweeper(self, sweep_s))
         except BaseException:
             self.closed = True
@@ -241,14 +212,7 @@ class Guard:
             ConfigurationError: this guard delivers already, or the extra `remote` is missing.
             StoreError: the store could not begin a channel.
         """
-        from agentguard.outbound import needed
-
-        needed("the outbox")
-        from agentguard.channels.running import Deliveries
-
-        if self._deliveries is not None:
-            raise ConfigurationError("this guard delivers to channels already")
-        self._deliveries = Deliveries(self.store, self.tenant, channels)
+        self._audience.deliver(self.store, self.tenant, channels)
 
     # -- policies
 
@@ -301,24 +265,7 @@ class Guard:
         Raises:
             ConfigurationError: `every_s` is below 0.05 (1 for a bundle), or a URL is no `RemoteBundle`.
         """
-        from agentguard.fetching import RemoteBundle
-        from agentguard.refetching import BundleWatch
-        from agentguard.reloading import PolicyWatch
-
-        if isinstance(paths, RemoteBundle):
-            asking = BundleWatch(self, paths, every_s)
-            self._watches.append(asking)
-            return asking
-        listed = located(paths)
-
-        def anew() -> Snapshot:
-            from agentguard.access import refuse_writable
-            from agentguard.policy import Snapshot
-
-            refuse_writable(listed)
-            return Snapshot.load(listed)
-
-        watch = PolicyWatch(self, listed, load or anew, every_s)
+        watch = watch_of(self, paths, every_s, load)
         self._watches.append(watch)
         return watch
 
@@ -360,22 +307,7 @@ class Guard:
         """
         if callable(name):
             return self.tool()(name)
-
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            check_function(function)
-            tool = self.register(
-                name if name is not None else getattr(function, "__name__", ""),
-                function,
-                secrets=secrets,
-                facts=facts,
-                injected=injected,
-                resource=resource,
-            )
-            plain_function: Any = function
-            self.registry.raw[tool.name] = plain_function
-            return guarded(self, tool, plain_function)
-
-        return decorate
+        return decorator(self, name, secrets=secrets, facts=facts, injected=injected, resource=resource)
 
     def register(
         self,
@@ -424,10 +356,7 @@ class Guard:
 
     def unknown_tools(self) -> list[str]:
         """Exact tool names that a policy or an engine speaks of and nobody registered."""
-        named = [*[rule.tools for rule in self.snapshot.rules], *[engine.tools for engine in self.engines]]
-        return self.registry.missing(
-            pattern for patterns in named for pattern in patterns if not pattern.endswith("*")
-        )
+        return unregistered(self)
 
     # -- sessions and calls
 
@@ -454,20 +383,8 @@ class Guard:
         """
         if self.closed:
             raise ConfigurationError("the guard is closed; make another")
-        if self.strict:
-            problems = [
-                f"a policy or an engine names `{name}`, which nobody registered"
-                for name in self.unknown_tools()
-            ]
-            problems += [
-                f"the definition of `{name}` is not the one that was pinned; look at it with "
-                "`agentguard tools check`"
-                for name, tool in self.tools.items()
-                if tool.facts.get("changed") is True
-            ]
-            problems += self.bypasses()
-            if problems:
-                raise ConfigurationError("strict: " + "; ".join(problems))
+        if self.strict and (problems := gaps(self)):
+            raise ConfigurationError("strict: " + "; ".join(problems))
         session = Session(
             self,
             agent=agent,
@@ -493,42 +410,7 @@ class Guard:
     ) -> tuple[Flow | None, Callable[[dict[str, Any]], Any]]:
         """The flow of one call of a decorated function, and how to run it; no flow where the call is part of
         a guarded call that runs already."""
-        binder = tool.binder
-        assert binder is not None
-        problem: Exception | None = None
-        arguments: dict[str, Any] = {}
-        injected: dict[str, Any] = {}
-        try:
-            arguments, injected = binder.bind(args, kwargs)
-        except (TypeError, ArgumentsError) as error:
-            problem = error
-        outer = active.get()
-        if outer is not None and problem is None:
-            inner = self._within(outer, tool, arguments)
-            if inner is not None:
-                return None, runner(function, binder, injected, inner)
-        session = current_session(self)
-        call = Call(
-            tool=tool,
-            arguments=arguments,
-            session=session,
-            call_id=uuid7(),
-            pause=session.pause if session is not None else self.pause,
-            problem=problem,
-            streams=streams,
-            fresh=True,
-            digest=tool.current,
-        )
-        return call_flow(self, call), runner(function, binder, injected, None)
-
-    def _within(self, outer: Any, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any] | None:
-        try:
-            frozen = freeze(arguments)
-            thawed = frozen.thaw()
-        except ArgumentsError:
-            return None
-        same = tool.current == tool.digest and outer.take(self, tool.name, current_session(self), frozen)
-        return thawed if same else None
+        return decorated_call(self, tool, function, args, kwargs, streams)
 
     def call(
         self,
@@ -552,7 +434,7 @@ class Guard:
         Raises:
             ToolCallDenied, ApprovalPending, OutcomeUnknown, ToolFailed.
         """
-        flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
+        flow = handed_call(self, tool, arguments, call_id, pause, session, problem, approved)
         result: R = drive_sync(self, flow, run)
         return result
 
@@ -569,49 +451,11 @@ class Guard:
         approved: Callable[[Approval], None] | None = None,
     ) -> R:
         """The same as `call`, for a coroutine function."""
-        flow = self._flow(tool, arguments, call_id, pause, session, problem, approved)
+        flow = handed_call(self, tool, arguments, call_id, pause, session, problem, approved)
         from agentguard.asyncdriver import drive  # here: synchronous programs need no event loop
 
         result: R = await drive(self, flow, run)
         return result
-
-    def _flow(
-        self,
-        tool: Tool | str,
-        arguments: Mapping[str, Any],
-        call_id: str | None,
-        pause: Pause | None,
-        session: Session | None,
-        problem: Exception | None = None,
-        approved: Callable[[Approval], None] | None = None,
-    ) -> Flow:
-        known = self.registry.tools.get(tool) if isinstance(tool, str) else tool
-        if not isinstance(known, Tool):
-            known = None
-        unknown = known is None
-        if known is None:
-            known = Tool(name=shown_name(tool), digest="", facts={})
-        if call_id is not None and not _nameable(call_id):
-            # It may come from a model: what cannot stand in a record names no call.
-            call_id = None
-            problem = ArgumentsError("the call's id is not 1 to 256 printable characters", "call_id")
-        if pause not in (None, "wait", "raise"):
-            raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r:.40}")
-        if session is not None and not isinstance(session, Session):
-            raise ConfigurationError(f"session must be a Session, not a {type(session).__name__}")
-        session = session if session is not None else current_session(self)
-        call = Call(
-            tool=known,
-            arguments=arguments,
-            session=session,
-            call_id=call_id or uuid7(),
-            pause=pause or (session.pause if session is not None else self.pause),
-            problem=problem,
-            unknown=unknown,
-            approved=approved,
-            digest=known.current,
-        )
-        return call_flow(self, call)
 
     @property
     def current(self) -> Session | None:
@@ -660,10 +504,7 @@ class Guard:
             current=lambda: self.approval(approval.id),
             cast=lambda answer: self.vote(approval.id, answer),
         )
-        for channel in self._channels:
-            channel.put(question)
-        if self._deliveries is not None:
-            self._deliveries.wake()
+        self._audience.ask(question)
 
     async def resume(
         self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
@@ -678,44 +519,13 @@ class Guard:
             ApprovalPending: nobody has decided yet. ToolCallDenied: it will not run. OutcomeUnknown: it was
                 started once and how it ended is not known. NotFound: there is no such approval.
         """
-        import asyncio
-
-        from agentguard.asyncdriver import drive
-
-        restored = Restored()
-
-        async def run(arguments: dict[str, Any]) -> Any:
-            session, call = restored.ready()
-            with session, lending(restored.lends):
-                match restored.kind:
-                    case "async":
-                        return await call(arguments)
-                    case "async generator":
-                        return [item async for item in call(arguments)]
-                    case "generator":
-                        return await asyncio.to_thread(lambda: list(call(arguments)))
-                    case _:
-                        return await asyncio.to_thread(call, arguments)
-
-        flow = resume_flow(self, restorer(self, restored, injected or {}), approval_id, wait)
-        found: Resumption = await drive(self, flow, run)
-        return found
+        return await resume(self, approval_id, wait, injected or {})
 
     def resume_sync(
         self, approval_id: str, *, wait: bool = False, injected: Mapping[str, Any] | None = None
     ) -> Resumption:
         """The same as `resume`, for synchronous tools."""
-        restored = Restored()
-
-        def run(arguments: dict[str, Any]) -> Any:
-            session, call = restored.ready()
-            with session, lending(restored.lends):
-                result = call(arguments)
-                return list(result) if restored.kind == "generator" else result
-
-        flow = resume_flow(self, restorer(self, restored, injected or {}, sync=True), approval_id, wait)
-        found: Resumption = drive_sync(self, flow, run)
-        return found
+        return resume_sync(self, approval_id, wait, injected or {})
 
     def sweep(self) -> int:
         """Make records of what happened by itself, and tell who may answer now; returns how many changed.
@@ -727,19 +537,7 @@ class Guard:
         Raises:
             StoreError: the store could not do it; what was done before stays.
         """
-        from agentguard.governance import flag_sweeping
-        from agentguard.governance.sweeping import sweep
-        from agentguard.stepup.sweeping import sweep_approvals
-
-        self.in_force.refresh(again=True)
-        changed = sweep_approvals(self.store, self.tenant, self.notify)
-        changed += sweep(self.store, self.tenant).ended
-        found = flag_sweeping.sweep(self.store, self.tenant, tell=self._tell_flag)
-        return changed + found.opened + found.reopened + found.escalated + found.breached
-
-    def _tell_flag(self, notice: FlagNotice) -> None:
-        for channel in self._channels:
-            channel.put_flag(notice)
+        return sweep(self, self._audience.flag)
 
     # -- used by the flow
 
@@ -763,15 +561,11 @@ class Guard:
         finally:
             for watch in self._watches:
                 watch.stop()
-            if self._deliveries is not None:
-                self._deliveries.stop()
-            for channel in self._channels:
-                channel.stop()
-            for engine in self.engines:
-                release = getattr(engine, "close", None)
-                if callable(release):
-                    with contextlib.suppress(Exception):
-                        release()
+            self._audience.stop()
+            if self.engines:
+                from agentguard.engines.model import release
+
+                release(self.engines)
             self.store_thread.shutdown(wait=True)
             if self.checkpoints is not None:
                 self.checkpoints.stop()
@@ -784,8 +578,8 @@ class Guard:
             watch.start()
         if self.checkpoints is not None:
             self.checkpoints.start()
-        if self._deliveries is not None and not self.closed:
-            self._deliveries.start()
+        if not self.closed:
+            self._audience.forked()
         self.in_force.forked()
         self.recent.forked()
         self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
@@ -805,8 +599,13 @@ class Guard:
         await asyncio.to_thread(self.close)
 
 
-def _nameable(call_id: object) -> bool:
-    return isinstance(call_id, str) and 0 < len(call_id) <= 256 and call_id.isprintable()
+def _check(record: object, max_pending: object, pause: object) -> None:
+    if record not in ("before", "batched"):
+        raise ConfigurationError(f"record must be `before` or `batched`, not {record!r}")
+    if max_pending is not None and not (type(max_pending) is int and max_pending >= 1):
+        raise ConfigurationError(f"max_pending must be a number from 1, or None, not {max_pending!r}")
+    if pause not in ("wait", "raise"):
+        raise ConfigurationError(f"pause must be `wait` or `raise`, not {pause!r}")
 
 
 def _after_fork() -> None:

@@ -64,16 +64,13 @@ def checked_url(url: str, what: str, token: str | None) -> str:
     """The URL without its final slash.
 
     Raises:
-        ConfigurationError: it is none that may be asked, or the token cannot stand in a header.
+        ConfigurationError: it is none that may be asked, or the token cannot stand in a header. The message
+            holds nothing of the URL: in one that cannot be read a password may stand anywhere.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError(f"{what}: {url!r:.120} is not a URL") from None
-    odd = any(char.isspace() or not char.isprintable() or char in _NO_URL for char in url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or odd:
-        raise ConfigurationError(f"{what}: {url!r:.120} is not an http or https URL")
+    problem = _problem(url)
+    if problem:
+        raise ConfigurationError(f"{what}: this is not an http or https URL: {problem}")
+    parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(f"{what}: the URL holds a user, a query or a fragment; pass a token instead")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
@@ -81,6 +78,23 @@ def checked_url(url: str, what: str, token: str | None) -> str:
     if token is not None and (not token or not token.isascii() or not token.isprintable()):
         raise ConfigurationError(f"{what}: the token is not printable ASCII")
     return url.rstrip("/")
+
+
+def _problem(url: str) -> str:
+    """Why it cannot be read; nothing where it can."""
+    for at, char in enumerate(url, start=1):
+        if char.isspace() or not char.isprintable() or char in _NO_URL:
+            return f"character {at} cannot stand in one; write it as `%20` and so on"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "its host or port cannot be read"
+    if parts.scheme not in ("http", "https"):
+        return "it does not begin with `https://`"
+    if not parts.hostname:
+        return "it names no host"
+    return "its port is 0" if port == 0 else ""
 
 
 def client(verify: ssl.SSLContext | bool = True) -> httpx.Client:

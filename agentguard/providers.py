@@ -6,11 +6,11 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agentguard.canonical import freeze
 from agentguard.operations import Fetch
@@ -18,7 +18,7 @@ from agentguard.operations import Fetch
 if TYPE_CHECKING:
     from agentguard.guard import Guard
 
-__all__ = ["FACTS_SECONDS", "MAX_PROVIDERS", "ask", "fetch_sync", "merge"]
+__all__ = ["FACTS_SECONDS", "MAX_PROVIDERS", "FactProvider", "ask", "fetch_sync", "merge"]
 
 FACTS_SECONDS: Final = 2.0
 """How long the fact providers of one call may take together; what is missing then is absent."""
@@ -29,6 +29,20 @@ place."""
 
 log = logging.getLogger("agentguard")
 _turns: Final = threading.BoundedSemaphore(MAX_PROVIDERS)
+
+
+class FactProvider(Protocol):
+    """Knows facts about a request: any function, synchronous or not.
+
+    It is given the names that the tool's rules read (`secret`, `history`, `context`, ...) and answers a
+    mapping from such names to mappings, merged into the request. It has two seconds; what fails is absent.
+    """
+
+    def __call__(
+        self, request: Any, names: frozenset[str]
+    ) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+        """What it knows."""
+        ...
 
 
 def merge(into: dict[str, Any], found: object) -> None:

@@ -11,19 +11,21 @@ from agentguard.call import AgentIdentity, Principal
 from agentguard.calls import Call
 from agentguard.canonical import Frozen
 from agentguard.decorate import kind_of
+from agentguard.drivers import drive_sync, lending
 from agentguard.errors import ArgumentsError, ConfigurationError, ToolCallDenied
 from agentguard.session import Session
+from agentguard.stepping import Resumption, resume_flow
 from agentguard.tools import Tool
 
 if TYPE_CHECKING:
     from agentguard.guard import Guard
     from agentguard.stepup.model import Approval
 
-__all__ = ["Restored", "restorer", "runner"]
+__all__ = ["resume", "resume_sync", "runner"]
 
 
 @dataclass(slots=True)
-class Restored:
+class _Restored:
     """The session of a resumed call, how to run it and of which kind it is, once they are known.
 
     `lends`: it is a framework's tool, in which a guarded function with the same arguments is the same call.
@@ -41,8 +43,8 @@ class Restored:
         return self.session, self.run
 
 
-def restorer(
-    guard: Guard, into: Restored, injected: Mapping[str, Any], *, sync: bool = False
+def _restorer(
+    guard: Guard, into: _Restored, injected: Mapping[str, Any], *, sync: bool = False
 ) -> Callable[[Approval], tuple[Call, Frozen]]:
     """What makes the call of an approval again, in this process, from the tool registered here."""
 
@@ -74,6 +76,47 @@ def restorer(
         return call, final
 
     return restore
+
+
+async def resume(guard: Guard, approval_id: str, wait: bool, injected: Mapping[str, Any]) -> Resumption:
+    """Run the frozen call of an approval; see `Guard.resume`."""
+    import asyncio
+
+    from agentguard.asyncdriver import drive  # here: synchronous programs need no event loop
+
+    restored = _Restored()
+
+    async def run(arguments: dict[str, Any]) -> Any:
+        session, call = restored.ready()
+        with session, lending(restored.lends):
+            match restored.kind:
+                case "async":
+                    return await call(arguments)
+                case "async generator":
+                    return [item async for item in call(arguments)]
+                case "generator":
+                    return await asyncio.to_thread(lambda: list(call(arguments)))
+                case _:
+                    return await asyncio.to_thread(call, arguments)
+
+    flow = resume_flow(guard, _restorer(guard, restored, injected), approval_id, wait)
+    found: Resumption = await drive(guard, flow, run)
+    return found
+
+
+def resume_sync(guard: Guard, approval_id: str, wait: bool, injected: Mapping[str, Any]) -> Resumption:
+    """The same for synchronous tools."""
+    restored = _Restored()
+
+    def run(arguments: dict[str, Any]) -> Any:
+        session, call = restored.ready()
+        with session, lending(restored.lends):
+            result = call(arguments)
+            return list(result) if restored.kind == "generator" else result
+
+    flow = resume_flow(guard, _restorer(guard, restored, injected, sync=True), approval_id, wait)
+    found: Resumption = drive_sync(guard, flow, run)
+    return found
 
 
 def _check_injected(binder: Binder, injected: Mapping[str, Any], tool: str) -> None:

@@ -9,17 +9,32 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
+    from agentguard.governance.flag_sweeping import FlagNotice
     from agentguard.guard import Guard
 
-__all__ = ["Sweeper"]
+__all__ = ["Sweeper", "sweep"]
 
 _SHORTEST_S: Final = 0.05
 log = logging.getLogger("agentguard")
+
+
+def sweep(guard: Guard, tell: Callable[[FlagNotice], None]) -> int:
+    """Sweep once, telling of flags too; returns how many records changed. See `Guard.sweep`."""
+    from agentguard.governance import flag_sweeping
+    from agentguard.governance.sweeping import sweep as sweep_records
+    from agentguard.stepup.sweeping import sweep_approvals
+
+    guard.in_force.refresh(again=True)
+    changed = sweep_approvals(guard.store, guard.tenant, guard.notify)
+    changed += sweep_records(guard.store, guard.tenant).ended
+    found = flag_sweeping.sweep(guard.store, guard.tenant, tell=tell)
+    return changed + found.opened + found.reopened + found.escalated + found.breached
 
 
 class Sweeper:

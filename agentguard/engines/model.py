@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["Engine", "Settings", "Silent", "check_engines", "concerns", "input_of"]
+__all__ = ["Engine", "Settings", "Silent", "check_engines", "concerns", "input_of", "release"]
 
 Silent = Literal["deny", "not_applicable"]
 """What it means that no policy of another decision point says anything."""
@@ -107,6 +108,15 @@ def check_engines(engines: Sequence[Engine]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(f"two engines are called `{twice[0]}`; give one another name")
+
+
+def release(engines: Iterable[Engine]) -> None:
+    """Let go of what they hold, where they have a method `close`."""
+    for engine in engines:
+        close = getattr(engine, "close", None)
+        if callable(close):
+            with contextlib.suppress(Exception):
+                close()
 
 
 def _check(engine: Engine) -> None:

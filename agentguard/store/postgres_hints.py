@@ -18,7 +18,7 @@ from psycopg import sql
 from agentguard.errors import StoreError
 from agentguard.store.postgres_connections import connect
 from agentguard.store.postgres_schema import Connection
-from agentguard.store.postgres_url import Place, lock_of
+from agentguard.store.postgres_url import Place
 
 __all__ = ["Hints"]
 
@@ -34,9 +34,7 @@ class Hints:
     def __init__(self, place: Place, timeout_s: float) -> None:
         self._place = place
         self._timeout_s = timeout_s
-        self._channel = (
-            f"agentguard_{lock_of(place.schema, 'hints') & (2**64 - 1):016x}"  # however long it is
-        )
+        self._channel = f"agentguard_{place.lock('hints') & (2**64 - 1):016x}"  # however long it is
         self.reset()
 
     def reset(self) -> None:

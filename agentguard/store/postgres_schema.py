@@ -14,7 +14,7 @@ from psycopg import sql
 
 from agentguard.errors import SchemaMismatch, StoreUnavailable
 
-__all__ = ["MIGRATIONS", "Connection", "check", "migrate"]
+__all__ = ["MIGRATIONS", "Connection", "check", "epoch", "migrate", "whole"]
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -81,6 +81,17 @@ _EXISTS: Final = """
     SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = current_schema()),
            to_regclass(quote_ident(current_schema()) || '.meta') IS NOT NULL"""
+
+
+def epoch(connection: Connection) -> str:
+    """A random name of this store's life; it gets another one when it is restored."""
+    found = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    return "" if found is None else str(found[0])
+
+
+def whole(row: tuple[object, ...] | None) -> int:
+    """The number that a row of one column holds; 0 for no row."""
+    return 0 if row is None else int(str(row[0]))
 
 
 def check(connection: Connection, where: str) -> int:

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from agentguard.errors import ConfigurationError
 
-__all__ = ["Place", "lock_of", "parse"]
+__all__ = ["Place", "parse"]
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _HOST: Final = r"(?:[\w.%-]*|\[[0-9A-Fa-f:.%]+\])(?::\d*)?"
@@ -35,6 +35,11 @@ class Place:
     conninfo: str = field(repr=False)
     schema: str
     shown: str
+
+    def lock(self, *name: object) -> int:
+        """The number of an advisory lock of this schema, from its name."""
+        text = "\x00".join(["agentguard", self.schema, *(str(part) for part in name)])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def parse(url: str) -> Place:
@@ -71,9 +76,3 @@ def parse(url: str) -> Place:
     except psycopg.ProgrammingError:  # its message repeats what it could not read
         raise ConfigurationError(_UNREADABLE) from None
     return Place(conninfo, schema, shown)
-
-
-def lock_of(*name: object) -> int:
-    """The number of an advisory lock, from its name."""
-    text = "\x00".join(["agentguard", *(str(part) for part in name)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)

@@ -152,6 +152,16 @@ def test_T47_a_folder_of_policies_where_anybody_may_add_one_is_refused(project: 
         guard_options(project / "agentguard.yaml")
 
 
+@posix
+@pytest.mark.parametrize("named", ["directory.yaml", "tools.yaml"])
+def test_T47_a_file_that_is_named_is_refused_where_anybody_may_change_it(project: Path, named: str) -> None:
+    """Who may approve and what a tool does decide as much as a policy does."""
+    assert guard_options(project / "agentguard.yaml")
+    (project / named).chmod(0o666)
+    with pytest.raises(ConfigurationError, match=f"{named}: AG301 anybody may change this file"):
+        guard_options(project / "agentguard.yaml")
+
+
 def test_T47_only_this_folder_is_searched(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration in a folder above is not taken: others may write there."""
     write(work / "agentguard.yaml", "policies: p\n")

@@ -9,6 +9,7 @@ import logging
 import re
 import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,27 @@ def test_what_cannot_stand_in_a_url_is_refused_at_once(url: str) -> None:
     """And not when it is asked for."""
     with pytest.raises(ConfigurationError, match="is not an http or https URL"):
         remote(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://ops:hunter 2@example.com/p", "character 19 cannot"),
+        ("https://ops:hunter2/@example.com/p", "host or port cannot be read"),
+        ("https://[hunter2/p", "host or port cannot be read"),
+        ("htps://ops:hunter2@example.com/p", "does not begin with `https://`"),
+        ("hunter2:ops@example.com/p", "does not begin with `https://`"),
+        ("https:///hunter2", "names no host"),
+        ("https://hunter2:0/p", "its port is 0"),
+        ("https://ops:hunter2@example.com/p", "pass a token instead"),
+        ("https://example.com/p?token=hunter2", "pass a token instead"),
+    ],
+)
+def test_a_url_that_is_refused_is_not_repeated(url: str, why: str) -> None:
+    """A password may stand anywhere in one that cannot be read; the error says what is wrong with it."""
+    with pytest.raises(ConfigurationError, match=why) as refused:
+        remote(url)
+    assert "hunter" not in "".join(traceback.format_exception(refused.value, limit=0))
 
 
 def test_a_handshake_that_never_ends_is_ended_T60() -> None:

@@ -536,6 +536,28 @@ def test_the_inner_mark_is_used_once_and_only_by_the_same_tool_and_agent() -> No
         assert len(events(guard, "decision")) == before + 1
 
 
+def test_code_that_was_replaced_is_no_part_of_a_call_that_runs_T35() -> None:
+    """It is decided as a call of its own, and denied: nobody permitted what it does now."""
+    guard = make_guard(ANY)
+    ran: list[int] = []
+
+    def swapped(x: int) -> None:
+        ran.append(-x)
+
+    def tool(x: int) -> None:
+        ran.append(x)
+
+    guarded = guard.tool("t")(tool)
+
+    def run(arguments: Any) -> None:
+        tool.__code__ = swapped.__code__
+        guarded(**arguments)
+
+    with guard, guard.session(agent=AGENT), pytest.raises(ToolCallDenied, match="agentguard/definition"):
+        guard.call("t", {"x": 1}, run)
+    assert ran == []
+
+
 def test_of_two_threads_one_gets_the_inner_mark() -> None:
     """The others are decided on their own."""
     guard = make_guard(ANY)

@@ -111,14 +111,15 @@ def test_a_read_sees_what_another_thread_is_just_writing(pg: Store, monkeypatch:
     """What was appended without waiting is seen by the same store, also while it is under way."""
     monkeypatch.setattr("agentguard.store.soon.SECONDS", 600)
     pg.append("default", [decided()])
-    real, inside, go = pg._append, threading.Event(), threading.Event()  # type: ignore[attr-defined]
+    writer = pg._writer  # type: ignore[attr-defined]
+    real, inside, go = writer._write, threading.Event(), threading.Event()
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         inside.set()
         go.wait(20)
         return real(*args, **kwargs)
 
-    pg._append = slow  # type: ignore[attr-defined]
+    writer._write = slow
     pg.append("default", [decided()], durable=False)
     with ThreadPoolExecutor(2) as pool:
         writing = pool.submit(pg.flush)
