@@ -4,8 +4,10 @@ both, 0 for neither."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
+from agentguard.provenance.commands import shell_action
 from agentguard.provenance.lexicon import lexicon
 from agentguard.provenance.names import name_words
 from agentguard.provenance.origins import Reading
@@ -24,31 +26,13 @@ Stakes = str
 ASKING: Final = frozenset({"read", "fetch"})
 _SQL: Final = frozenset({"sql", "postgres", "postgresql", "mysql", "mariadb", "sqlite", "db", "database"})
 _VERB: Final = 24
-_DOING: Final = (
-    ("action",),
-    ("operation",),
-    ("op",),
-    ("command",),
-    ("subcommand",),
-    ("method",),
-    ("verb",),
-    ("decision",),
-)
-_TELLING: Final = frozenset(
-    {
-        "notify",
-        "notification",
-        "deliver",
-        "delivery",
-        "recipient",
-        "recipients",
-        "cc",
-        "bcc",
-        "forward",
-        "send",
-        "mailto",
-    }
-)
+_DOING: Final = tuple((word,) for word in (
+    "action", "operation", "op", "command", "subcommand", "method", "verb", "decision",
+))  # fmt: skip
+_TELLING: Final = frozenset((
+    "notify", "notification", "deliver", "delivery", "recipient", "recipients", "cc", "bcc", "forward", "send",
+    "mailto",
+))  # fmt: skip
 _TAKING_OUT: Final = frozenset({"export", "backup", "dump", "download", "report", "extract"})
 _GENERIC: Final = frozenset(
     {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
@@ -58,7 +42,7 @@ _GENERIC: Final = frozenset(
 class Kind:
     """What a tool's name says, next to its facts."""
 
-    __slots__ = ("action", "nouns", "said", "topics", "verb", "words")
+    __slots__ = ("action", "document", "nouns", "said", "topics", "verb", "words")
 
     def __init__(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any] | None = None) -> None:
         words = name_words(tool)
@@ -69,6 +53,9 @@ class Kind:
             self.action = "credential"
         if self.action == "execute" and args is not None:
             self.action = _stated(words, facts, args) or self.action
+        # What a shell shows is whatever stands in a file.
+        told = facts.get("action") == "execute" and self.action == "read"
+        self.document = told and not _queries(words, facts, args or {})
         if self.action == "read" and args is not None and _tells_somebody(words, args):
             self.action = "send"
         self.verb = _verb(words)
@@ -105,18 +92,22 @@ def _said(args: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _stated(words: Iterable[str], facts: Mapping[str, Any], args: Mapping[str, Any]) -> Action | None:
-    """What the one command of a call does, where the tool is one of SQL and the statement can be told."""
+    """What the one command of a call does, where it can be told: a statement for a tool of SQL, a line that
+    only reads for one of a shell."""
     roles = facts.get("roles") or {}
     commands = [(name, value) for name, value in args.items() if roles.get(name) == "command"]
     if len(commands) != 1 or not isinstance(commands[0][1], str):
         return None
-    named = name_words(commands[0][0])
-    spoken = {*words, *named}
-    return (
-        None
-        if _SQL.isdisjoint(spoken) and named not in (("query",), ("statement",))
-        else statement_action(commands[0][1])
-    )
+    if _queries(words, facts, args):
+        return statement_action(commands[0][1])
+    return shell_action(words, commands[0][0], args)
+
+
+def _queries(words: Iterable[str], facts: Mapping[str, Any], args: Mapping[str, Any]) -> bool:
+    """Whether a tool is one of SQL: by its name, or by that of its command."""
+    roles = facts.get("roles") or {}
+    named = [name_words(name) for name in args if roles.get(name) == "command"]
+    return not _SQL.isdisjoint({*words, *chain(*named)}) or named in ([("query",)], [("statement",)])
 
 
 def _verb(words: tuple[str, ...]) -> str:

@@ -121,7 +121,7 @@ class Tracker:
     ) -> None:
         kind = Kind(tool, facts, args)
         fetched = kind.action == "fetch"
-        document = fetched or _is_document(kind, facts)
+        document = fetched or kind.document or _is_document(kind, facts)
         parsed = parse_result(content, document=document, fetched=fetched)
         short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
         keys = None if args is None else keys_of(args, facts.get("roles") or {})
