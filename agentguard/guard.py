@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import types
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from agentguard.canonical import freeze
 from agentguard.decorate import decorator
 from agentguard.drivers import drive_sync
 from agentguard.errors import ArgumentsError, ConfigurationError
+from agentguard.forks import begin_in_child
 from agentguard.gaps import gaps, unregistered
 from agentguard.ids import uuid7
 from agentguard.inforce import InForce
@@ -574,15 +574,15 @@ class Guard:
 
     def _forked(self) -> None:
         """Threads that this process has; a forked child has none of its parent's."""
+        self.in_force.forked()  # before any thread: these have locks of the parent's
+        self.recent.forked()
+        self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
         for watch in self._watches:
             watch.start()
         if self.checkpoints is not None:
             self.checkpoints.start()
         if not self.closed:
             self._audience.forked()
-        self.in_force.forked()
-        self.recent.forked()
-        self.store_thread = ThreadPoolExecutor(1, thread_name_prefix="agentguard-store")
 
     def __enter__(self) -> Self:
         return self
@@ -613,5 +613,4 @@ def _after_fork() -> None:
         guard._forked()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+begin_in_child(_after_fork)

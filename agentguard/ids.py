@@ -7,6 +7,8 @@ import threading
 import time
 from typing import Final
 
+from agentguard.forks import let_go_in_child
+
 __all__ = ["approval_id", "record_id", "uuid7"]
 
 _COUNTER_BITS: Final = 42
@@ -62,9 +64,8 @@ class _Uuid7:
 uuid7: Final = _Uuid7()
 """A new UUIDv7 as text: ordered by time, strictly increasing within this process, from any thread."""
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    # A child that goes on counting from its parent's state would make the parent's next ids.
-    os.register_at_fork(after_in_child=uuid7.reset)
+# A child that goes on counting from its parent's state would make the parent's next ids.
+let_go_in_child(uuid7.reset)
 
 
 def approval_id() -> str:

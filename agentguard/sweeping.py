@@ -68,7 +68,7 @@ class Sweeper:
                 guard.sweep()
                 failed = False
             except Exception as error:
-                if not failed:  # once, and not every time while the store is away
+                if not failed and not stopped.is_set():  # once, and not every time while the store is away
                     told = str(error) if isinstance(error, StoreError) else type(error).__name__
                     log.error("what is due could not be swept: %s", told)
                 failed = True

@@ -21,7 +21,7 @@ ANSWERS: Final[Mapping[Answering, str]] = {
     "no": "a step-up is rejected without asking",
     "none": "nobody answers a step-up; its deadline is cut to 2 s",
 }
-_SECONDS: Final = 2.0
+_SECONDS: Final = 10.0
 UNANSWERED: Final = "2s"
 """The deadline where nobody will answer: the demo should not wait for minutes."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-import os
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentguard.errors import AgentGuardError, NotFound, StoreError
+from agentguard.forks import let_go_in_child
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
 from agentguard.store.protocol import Store
@@ -142,7 +142,7 @@ class ApprovalWaiter:
         """How many tasks and threads wait."""
         with self._condition:
             watched = sum(len(entries) for ids in self._watched.values() for entries in ids.values())
-            return len(self._arrived) + watched
+            return sum(not entry.gone for entry in self._arrived) + watched
 
     def _enter(
         self, tenant: str, approval_id: str, deadline: dt.datetime | None, deliver: Callable[[Result], None]
@@ -292,8 +292,7 @@ def _after_fork() -> None:
         waiter._reset()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)
 
 
 def _resolve(future: asyncio.Future[Approval], result: Result) -> None:

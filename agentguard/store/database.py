@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final
 
 from agentguard.errors import StoreError, StoreUnavailable
+from agentguard.forks import let_go_in_child
 from agentguard.store import migrations
 
 __all__ = ["Database", "Read", "Write"]
@@ -308,5 +309,4 @@ def _after_fork() -> None:
         database.orphan()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agentguard.errors import NotFound, RegisterChanged, StoreError, StoreUnavailable
+from agentguard.forks import let_go_in_child
 from agentguard.ledger.log import Frontier
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
@@ -425,5 +426,4 @@ def _after_fork() -> None:
         store.forked()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from agentguard.errors import ClaimRefused, NotFound, StoreError
+from agentguard.forks import let_go_in_child
 from agentguard.ledger.log import EMPTY_ROOT
 from agentguard.stepup import machine
 from agentguard.stepup.model import Approval, State
@@ -450,8 +450,7 @@ def _after_fork() -> None:
         store.forked()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)
 
 
 class _Refused(Exception):

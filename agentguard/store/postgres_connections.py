@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import threading
 import time
 import weakref
@@ -17,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from agentguard.errors import StoreError, StoreUnavailable
+from agentguard.forks import let_go_in_child
 from agentguard.store.postgres_clock import ServerClock
 from agentguard.store.postgres_schema import Connection
 from agentguard.store.postgres_url import Place
@@ -221,5 +221,4 @@ def _after_fork() -> None:
         connections.orphan()
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)

@@ -38,6 +38,8 @@ class DamagedHead(StoreUnavailable):
 
 _BATCH: Final = 5000
 _CHUNK: Final = 1000
+_AWAIT_S: Final = 2.0
+"""Seconds that a reader who cannot number waits for those who can."""
 _EVENTS: Final = """
     INSERT INTO event (tenant, id, type, at, leaf)
     SELECT %s, e.id, e.type, e.at, e.leaf
@@ -137,7 +139,7 @@ class PostgresLedger:
 
     def _await_numbers(self, tenant: int) -> None:
         """Until what is committed now has its numbers, or nobody seems to be there to give them."""
-        ends = time.monotonic() + Sequencer.PAUSE_S * 8
+        ends = time.monotonic() + _AWAIT_S
         newest: Any = None
         while time.monotonic() < ends:
             with self._connections.use() as connection:

@@ -8,7 +8,6 @@ them first, so that within one process nobody sees the difference.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from agentguard.errors import StoreError, StoreUnavailable
 from agentguard.exits import at_exit
+from agentguard.forks import let_go_in_child
 
 if TYPE_CHECKING:
     from agentguard.store.rules import Leaf
@@ -198,5 +198,4 @@ def _after_fork() -> None:
         soon._reset()  # what waits is the parent's to write
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch
-    os.register_at_fork(after_in_child=_after_fork)
+let_go_in_child(_after_fork)

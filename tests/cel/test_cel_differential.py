@@ -20,7 +20,6 @@ needs_google = pytest.mark.skipif(
 EXAMPLES = int(os.environ.get("CEL_EXAMPLES", "1500"))
 LONG = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -19,9 +19,7 @@ from tests.cel.agreement import evaluated, exact
 from tests.cel.expressions import EXPRESSIONS
 from tests.cel.fuzz import Chance
 
-LAW = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+LAW = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 # What tempts a program that looks at constants only: quotes, prefixes, escapes, bounds, signs, other kinds.
 CONSTANTS = [
     "0", "7", "42", "007", "999999999999999", "9007199254740993", "99999999999999999999", "1.5", ".5", "1e3",

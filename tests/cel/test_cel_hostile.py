@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from agentguard import cel
 from agentguard.cel import Limits, regex
 
-BOUNDED = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+BOUNDED = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 class Liar(dict[str, object]):

@@ -12,7 +12,7 @@ from tests.channels.support import webhook
 def main(place: str, url: str) -> None:
     from agentguard.channels.delivering import Delivering
 
-    store = open_store(place)
+    store = open_store(place, timeout_s=60)
     delivering = Delivering(store, "default", webhook(url, timeout_s=30))
     print("ready", flush=True)
     sys.stdin.readline()

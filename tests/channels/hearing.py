@@ -74,7 +74,7 @@ class Listener(ThreadingHTTPServer):
             self.came.notify_all()
         return self.answer(heard)
 
-    def wait(self, count: int, timeout: float = 20) -> list[Heard]:
+    def wait(self, count: int, timeout: float = 120) -> list[Heard]:
         """The first `count` requests, when they are there."""
         with self.came:
             assert self.came.wait_for(lambda: len(self.heard) >= count, timeout), len(self.heard)
@@ -100,7 +100,7 @@ def listening(
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)
 
 
 def playing_slack() -> Answer:

@@ -127,7 +127,7 @@ def webhook(to: Listener | str, name: str = "ops", **changes: Any) -> WebhookCha
         names=frozenset({urlsplit(url).hostname or ""}),
         private=changes.pop("private", True),
         tls=changes.pop("tls", True),
-        timeout_s=changes.pop("timeout_s", 5),
+        timeout_s=changes.pop("timeout_s", 60),
     )
     defaults: dict[str, Any] = {"keys": (KEY,), "interest": EVERYTHING, "shown": Shown(True, (TOKEN,))}
     return WebhookChannel(name=name, url=url, host=host, **{**defaults, **changes})
@@ -135,7 +135,7 @@ def webhook(to: Listener | str, name: str = "ops", **changes: Any) -> WebhookCha
 
 def slack(to: Listener, name: str = "slack", **changes: Any) -> SlackChannel:
     url = f"{to.url}/api"
-    host = Host(names=frozenset({"127.0.0.1"}), private=True, timeout_s=5)
+    host = Host(names=frozenset({"127.0.0.1"}), private=True, timeout_s=60)
     defaults: dict[str, Any] = {
         "token": TOKEN, "channel": "C0FINANCE", "interest": EVERYTHING, "buttons": True,
         "shown": Shown(True, (TOKEN,)),

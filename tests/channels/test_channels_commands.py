@@ -35,6 +35,7 @@ from tests.channels.support import (
 from tests.cli.conftest import project, work
 from tests.cli.support import CONFIG, RAW, folder, open_question, records, run
 from tests.policy.bundle_server import certificate
+from tests.store.postgres_support import until
 
 __all__ = ["project", "work"]
 
@@ -91,7 +92,7 @@ def serving(*args: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
-    watchdog = threading.Timer(60, process.kill)
+    watchdog = threading.Timer(300, process.kill)
     watchdog.start()
     try:
         found = re.search(r"Listening on (\S+)", process.stdout.readline())
@@ -100,9 +101,20 @@ def serving(*args: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     finally:
         watchdog.cancel()
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         process.stdout.close()
         process.stderr.close()
+
+
+def post(url: str, body: bytes, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    return httpx.post(url, content=body, headers=headers, timeout=120, **more)
+
+
+def until_noted(place: Path, state: str) -> None:
+    """Wait until it is noted what became of what `ops` was told: what was only sent is sent again later."""
+    store = records(place)
+    until(lambda: [one.state for one in store.records("default", KIND, prefix="ops/")] == [state])
+    store.close()
 
 
 def signed(body: bytes) -> dict[str, str]:
@@ -225,21 +237,19 @@ def test_a_guard_that_waits_hears_an_answer_from_slack(place: Path, team: Listen
             with guard.session(agent=AgentIdentity("billing", owner="owen"), principal="ben"):
                 results.append(pay(5000, "DE99", "hi"))
 
-        caller = threading.Thread(target=call)
+        caller = threading.Thread(target=call, daemon=True)
         caller.start()
         message = team.wait(1)[0].json
         value = json.loads(message["blocks"][-1]["elements"][1]["value"])
         import datetime as dt
 
-        while guard.store.records("default", KIND, states=("urgent", "waiting"), prefix="finance/"):
-            threading.Event().wait(0.01)  # until it is noted where the message stands
+        # until it is noted where the message stands
+        until(lambda: guard.store.records("default", KIND, states=("told",), prefix="finance/"))
         body = click_body(guard.approval(value["a"]))
         now = dt.datetime.now(dt.UTC)
-        found = httpx.post(
-            f"{url}/channels/finance/answers", content=body, headers=slack_headers(body, at=now)
-        )
+        found = post(f"{url}/channels/finance/answers", body, slack_headers(body, at=now))
         assert found.status_code == 200
-        caller.join(30)
+        caller.join(120)
         assert results == ["paid"]
         assert team.wait(2)[1].path.endswith("chat.update")
 
@@ -250,11 +260,11 @@ def test_served_answers_are_votes(place: Path) -> None:
     body = answer_body(approval)
     with serving("--no-deliver") as (url, _):
         address = f"{url}/channels/ops/answers"
-        assert httpx.get(address, headers=signed(body)).status_code == 405
-        assert httpx.post(address, content=body).status_code == 401
+        assert httpx.get(address, headers=signed(body), timeout=120).status_code == 405
+        assert post(address, body).status_code == 401
         store = records(place)
         assert store.approval("default", approval.id).state is State.REQUESTED
-        found = httpx.post(address, content=body, headers=signed(body))
+        found = post(address, body, signed(body))
         assert found.json() == {"result": "approved"}
         assert "server" not in found.headers
         assert store.approval("default", approval.id).state is State.APPROVED
@@ -280,6 +290,7 @@ def test_a_server_sweeps_what_is_due(place: Path, hook: Listener) -> None:
         assert "sweep_s" not in config.read_text()
         open_question(place, expires_at=now + dt.timedelta(seconds=1))
         hook.wait(1)
+        until_noted(place, "told")
     config.write_text(config.read_text() + "sweep_s: 0.1\n")
     with serving():
         ends = hook.wait(2)[1].json
@@ -295,10 +306,8 @@ def test_a_server_speaks_tls_where_it_is_told(place: Path, tmp_path: Path) -> No
     body = answer_body(approval, "deny")
     with serving("--no-deliver", "--tls-cert", cert, "--tls-key", key) as (url, _):
         assert url.startswith("https://")
-        found = httpx.post(
-            f"{url}/channels/ops/answers", content=body, headers=signed(body),
-            verify=ssl.create_default_context(cafile=cert),
-        )  # fmt: skip
+        trusted = ssl.create_default_context(cafile=cert)
+        found = post(f"{url}/channels/ops/answers", body, signed(body), verify=trusted)
         assert found.json() == {"result": "denied"}
 
 
@@ -309,7 +318,7 @@ def test_somebody_whose_button_counts_for_nothing_is_told_so(place: Path, team: 
     body = click_body(open_question(place), user="U0EVE")
     with serving("--no-deliver") as (url, _):
         headers = slack_headers(body, at=dt.datetime.now(dt.UTC))
-        assert httpx.post(f"{url}/channels/finance/answers", content=body, headers=headers).status_code == 200
+        assert post(f"{url}/channels/finance/answers", body, headers).status_code == 200
         heard = team.wait(1)[0]
     assert heard.path.endswith("chat.postEphemeral")
     assert heard.json["user"] == "U0EVE"
@@ -333,7 +342,7 @@ def test_what_was_given_up_is_listed_and_tried_again(
     hook.answer = lambda heard: (500, b"", {})
     with Guard.from_config("agentguard.yaml") as guard:
         pending(guard)
-        hook.wait(1)
+        until_noted(place, "dead")
     found = run("channels", "outbox", "--dead", "--fail-on-dead", code=1, COLUMNS="200").output
     assert "dead" in found
     assert "HTTP 500" in found
@@ -341,7 +350,7 @@ def test_what_was_given_up_is_listed_and_tried_again(
     hook.answer = lambda heard: (204, b"", {})
     assert "tried again" in run("channels", "retry", row["id"][:20]).output
     with Guard.from_config("agentguard.yaml"):
-        hook.wait(2)
+        until_noted(place, "told")
     assert "Nothing waits" in run("channels", "outbox").output
     assert "told" in run("channels", "outbox", "--all", COLUMNS="200").output
     run("channels", "retry", row["id"], code=1)

@@ -107,7 +107,7 @@ def _read(leaf: bytes) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ACTS)
 def test_everything_is_told_in_order_at_least_once(acts: list[str]) -> None:
     """Killed before or after it was sent, refused, given up, late: nothing is lost and nothing overtakes."""

@@ -48,7 +48,7 @@ def delivering(place: str, hook: Listener) -> Iterator[subprocess.Popen[str]]:
         yield found
     finally:
         found.kill()
-        found.wait(20)
+        found.wait(120)
         found.stdin.close()
         found.stdout.close()
 
@@ -62,7 +62,7 @@ def go(process: subprocess.Popen[str]) -> None:
 def told(process: subprocess.Popen[str]) -> int:
     assert process.stdout is not None
     found = int(process.stdout.readline())
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
     return found
 
 
@@ -78,7 +78,7 @@ def test_what_a_process_held_when_it_was_killed_is_told_by_another(place: str) -
     release = threading.Event()
 
     def slowly(heard: Heard) -> tuple[int, bytes, dict[str, str]]:
-        assert release.wait(60)
+        assert release.wait(300)
         return 204, b"", {}
 
     scene = at_work(place)
@@ -88,7 +88,7 @@ def test_what_a_process_held_when_it_was_killed_is_told_by_another(place: str) -
             go(process)
             hook.wait(1)
             process.send_signal(signal.SIGKILL)
-            assert process.wait(20) == -signal.SIGKILL
+            assert process.wait(120) == -signal.SIGKILL
         release.set()
         scene.clock.advance(60)
         other = scene.delivering(webhook(hook))

@@ -23,7 +23,7 @@ __all__ = ["faults"]
 
 MOST: Final = 200
 WORKERS: Final = 3
-_PATIENCE_S: Final = 60
+_PATIENCE_S: Final = 180
 _context: Final = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.chaos.bank", "agentguard.store.sqlite", "agentguard.store.postgres"])
 

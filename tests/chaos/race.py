@@ -80,7 +80,7 @@ def _racer(
 ) -> None:
     logging.getLogger("agentguard").setLevel(logging.CRITICAL)
     dice = random.Random(f"{seed}-{number}")
-    store = open_store(url, timeout_s=30)
+    store = open_store(url, timeout_s=60)
     for call in range(number, approvals, processes):
         # A few seconds short of the race, so that some expire while votes and claims come in.
         lasts = dice.choice((3600, 3600, 3600, dice.randrange(2, max(3, int(seconds) + 2))))

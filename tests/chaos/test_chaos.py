@@ -22,7 +22,7 @@ def chaos(*words: str) -> dict[str, Any]:
         [sys.executable, "-m", "tests.chaos", *words, "--json"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         cwd=ROOT,
     )

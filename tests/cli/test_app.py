@@ -37,7 +37,7 @@ LEAVES = dict(leaves())
 def process(*args: str, cwd: Path, input: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agentguard", *args],
-        cwd=cwd, input=input, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, input=input, capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away_is_no_traceback(work: Path) -> None:
     folder(work)
     found = subprocess.run(
         f"{sys.executable} -m agentguard check --help | head -1",
-        shell=True, cwd=work, capture_output=True, text=True, timeout=60, check=False,
+        shell=True, cwd=work, capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert "Traceback" not in found.stderr

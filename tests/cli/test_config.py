@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agentguard.config import find_config, guard_options, load_config, load_tool
 from agentguard.decision import Effect
 from agentguard.errors import ConfigurationError
 from tests.cli.support import run
+from tests.store.postgres_support import until
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
@@ -263,10 +263,7 @@ def test_a_signed_bundle_runs_instead_of_the_folder(project: Path) -> None:
         assert guard.snapshot.signed is not None
         (project / "signed.yaml").write_text(policy.replace("any", "new"))
         run("bundle", "build", "signed.yaml", "--version", "4", "--out", "p.bundle", "--key", "bundle.jwk")
-        deadline = time.monotonic() + 20
-        while guard.snapshot.signed.version != 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: guard.snapshot.signed is not None and guard.snapshot.signed.version == 4)
     run(*build, "--key", "other.jwk")
     with pytest.raises(AgentGuardError, match="not signed"):
         Guard.from_config(config)

@@ -64,7 +64,7 @@ class Terminal:
         os.close(gate)
         self.shown = ""
 
-    def until(self, words: str, seconds: float = 20) -> str:
+    def until(self, words: str, seconds: float = 120) -> str:
         """Read until something is shown."""
         ends = time.monotonic() + seconds
         while words not in self.shown:

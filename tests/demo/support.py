@@ -16,7 +16,7 @@ ATTACKER: Final = "collect.parcel-nord.example"
 BOOKS: Final = "books.example.com"
 Env = Mapping[str, str] | None
 
-SECONDS: Final = 60
+SECONDS: Final = 300
 """When a process is given up; the runs themselves are held to less."""
 
 

@@ -54,7 +54,7 @@ engines:
     name: mail-opa
     tools: [mail]
     permits: true
-    timeout_s: 2
+    timeout_s: 30
     token_env: PDP_TOKEN
     silent: not_applicable
   - {{kind: authzen, url: "https://pdp.example.com", tools: [other]}}
@@ -66,7 +66,7 @@ engines:
             assert isinstance(opa, OpaEngine)
             assert isinstance(authzen, AuthzenEngine)
             assert [engine.name for engine in guard.engines] == ["cedar", "mail-opa", "authzen"]
-            assert (opa.permits, opa.timeout_s, authzen.permits, authzen.timeout_s) == (True, 2, False, 1)
+            assert (opa.permits, opa.timeout_s, authzen.permits, authzen.timeout_s) == (True, 30, False, 1)
 
             @guard.tool("payments.transfer")
             def transfer(payee: str, amount: int) -> None:

@@ -121,4 +121,4 @@ def endpoint(answer: Reply) -> Iterator[Server]:
         server.done.set()
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)

@@ -24,7 +24,7 @@ def other(*args: str) -> str:
     """The command in a process of its own."""
     found = subprocess.run(
         [sys.executable, "-m", "agentguard", *args],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return found.stdout

@@ -54,6 +54,7 @@ from tests.guard.support import (
     types_of,
     until,
 )
+from tests.store.postgres_support import until as until_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -619,8 +620,7 @@ def test_resume_can_wait_and_giving_up_leaves_the_question(way: Way) -> None:
 
 
 def wait_for(guard: Guard) -> None:
-    while not guard.waiter.waiting:
-        threading.Event().wait(0.001)
+    until_blocking(lambda: guard.waiter.waiting)
 
 
 def test_an_asynchronous_tool_is_not_burnt_by_a_synchronous_resume() -> None:
@@ -753,9 +753,11 @@ def test_arguments_that_were_erased_or_touched_do_not_run() -> None:
 PROGRAM = """
 import asyncio, sys
 from agentguard import AgentIdentity, Answer, ApprovalPending, Guard, OutcomeUnknown, ToolCallDenied
+from agentguard.store import open_store
 from tests.guard.support import RULES, PEOPLE, rules
 
-guard = Guard(snapshot=rules(*RULES), store=sys.argv[1], directory=PEOPLE, pause="raise")
+store = open_store(sys.argv[1], timeout_s=60)
+guard = Guard(snapshot=rules(*RULES), store=store, directory=PEOPLE, pause="raise")
 
 MISSING = object()
 
@@ -798,15 +800,15 @@ def test_asked_today_resumed_tomorrow_in_other_processes_exactly_once_T02_T09(tm
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
 
-    asked, problems = start("ask").communicate(timeout=60)
+    asked, problems = start("ask").communicate(timeout=300)
     name = asked.strip()
     assert name, problems
     with make_guard(store=url) as guard:
         answer(guard, name)
-        found = [process.communicate(timeout=60) for process in [start(name) for _ in range(4)]]
+        found = [process.communicate(timeout=300) for process in [start(name) for _ in range(4)]]
         said = [text.strip() for text, _ in found]
         assert said.count("ran") == 1, found
         assert set(said) <= {"ran", "running", "succeeded"}, found
         assert out.read_text() == "ACME 500 int\n"
-        assert start(name).communicate(timeout=60)[0].strip() == "succeeded"
+        assert start(name).communicate(timeout=300)[0].strip() == "succeeded"
         assert is_whole(guard)

@@ -58,7 +58,7 @@ class CancellingThread:
                 loop.call_soon_threadsafe(cancel)
                 return result
             loop.call_soon_threadsafe(cancel)
-            cancelled.wait(5)
+            cancelled.wait(60)
             return run(*args)
 
         return self.real.submit(work)
@@ -182,8 +182,13 @@ def test_a_timeout_and_a_failing_sibling_T38() -> None:
         await until(lambda: guard.waiter.waiting)
         raise KeyError("sibling")
 
+    async def time_is_up() -> None:
+        """The clock of the loop is put forward when the call waits."""
+        await until(lambda: guard.waiter.waiting)
+        passed.append(3600)
+
     async def timed() -> None:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(1800):
             await transfer(500)
 
     async def together() -> None:
@@ -191,12 +196,18 @@ def test_a_timeout_and_a_failing_sibling_T38() -> None:
             group.create_task(transfer(500))
             group.create_task(fails())
 
+    passed: list[float] = []
+
     async def main() -> None:
+        loop = asyncio.get_running_loop()
+        real = loop.time
+        loop.time = lambda: real() + sum(passed)  # type: ignore[method-assign]
         async with guard.session(agent=AGENT):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(transfer(500), 0.05)
-            with pytest.raises(TimeoutError):
-                await timed()
+            for waiting in (asyncio.wait_for(transfer(500), 1800), timed()):
+                late = asyncio.create_task(time_is_up())
+                with pytest.raises(TimeoutError):
+                    await waiting
+                await late
             with pytest.raises(BaseExceptionGroup):
                 await together()
 

@@ -211,7 +211,7 @@ def same(one: Any, other: Any) -> bool:
     return str(one) == str(other)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(["a", "$a", "$tuple", "$$b"]), plain, max_size=3))
 def test_whatever_is_frozen_thaws_to_the_same(arguments: dict[str, Any]) -> None:
     """Types, signs and keys that look like tags included, directly and through a store."""
@@ -220,7 +220,7 @@ def test_whatever_is_frozen_thaws_to_the_same(arguments: dict[str, Any]) -> None
     assert same(Frozen.from_canonical(frozen.canonical, {}).thaw(), arguments)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(plain, plain)
 def test_different_values_have_different_bytes_T20(one: Any, other: Any) -> None:
     """Two values share a spelling only when they are the same."""

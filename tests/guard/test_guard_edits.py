@@ -310,11 +310,11 @@ def test_who_waits_in_a_session_that_ended_does_not_go_on_with_an_edit_T34() -> 
 
         thread = threading.Thread(target=act)
         thread.start()
-        assert asked.wait(10)
+        assert asked.wait(60)
         session.closed = True
         (approval,) = guard.store.approvals("default")
         edit(guard, approval, amount=60)
-        thread.join(20)
+        thread.join(60)
         assert ran == []
         assert "session ended" in denied[0]
 

@@ -30,6 +30,7 @@ from tests.guard.support import (
     rules,
     says,
 )
+from tests.store.postgres_support import until
 
 CANARY = "CANARY-4711"
 
@@ -587,11 +588,7 @@ def test_a_window_ends_by_itself() -> None:
     """Within its time the records are durable though nobody asks."""
     with make_guard(ANY, record="batched") as guard, guard.session(agent=AGENT):
         batched(guard)(1)
-        for _ in range(500):
-            if list(guard.store.events("default", types=("outcome",))):
-                break
-            threading.Event().wait(0.01)
-        assert list(guard.store.events("default", types=("outcome",)))
+        until(lambda: list(guard.store.events("default", types=("outcome",))))
 
 
 def _reading(url: str) -> None:
@@ -606,7 +603,7 @@ def test_a_worker_that_ends_loses_no_batched_record(tmp_path: Path) -> None:
     for method in ("fork", "spawn"):
         worker = multiprocessing.get_context(method).Process(target=_reading, args=(url,))
         worker.start()
-        worker.join(60)
+        worker.join(300)
         assert worker.exitcode == 0
     with make_guard(ANY, store=url) as guard:
         assert len(events(guard, "outcome")) == 2
@@ -621,7 +618,7 @@ def test_a_forked_child_leaves_batched_records_to_its_parent_T43() -> None:
         batched(guard)(1)
         worker = multiprocessing.get_context("fork").Process(target=guard.flush)
         worker.start()
-        worker.join(60)
+        worker.join(300)
         assert worker.exitcode == 0
         assert len(guard.recorder._pending) == 2
         guard.flush()

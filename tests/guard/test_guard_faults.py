@@ -31,6 +31,7 @@ from tests.guard.support import (
     resume,
     rules,
 )
+from tests.store.postgres_support import until
 
 COUNT = {
     "id": "count",
@@ -209,7 +210,9 @@ def locked(path: Path) -> sqlite3.Connection:
 @pytest.fixture
 def file_guard(tmp_path: Path) -> Iterator[tuple[Guard, Path]]:
     path = tmp_path / "store.db"
-    with make_guard(store=open_store(f"sqlite:///{path}", timeout_s=0.05)) as guard:
+    store: Any = open_store(f"sqlite:///{path}", timeout_s=0.05)
+    store._database.timeout_s = 60  # it is soon tired of other processes, not of its own threads
+    with make_guard(store=store) as guard:
         yield guard, path
     guard.store.close()
 
@@ -277,7 +280,7 @@ def test_a_file_that_cannot_be_written_or_is_gone_lets_nothing_run_T41(
 
 def test_a_store_that_cannot_be_opened_makes_no_guard_T41(tmp_path: Path) -> None:
     """A missing folder, a folder, a damaged file, a key that others may read; nothing is left open."""
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     (tmp_path / "damaged.db").write_bytes(b"no database" * 100)
     (tmp_path / "open.db.key").write_text("A" * 64)
     (tmp_path / "open.db.key").chmod(0o644)
@@ -287,7 +290,7 @@ def test_a_store_that_cannot_be_opened_makes_no_guard_T41(tmp_path: Path) -> Non
     with pytest.raises(StoreError):
         make_guard(store=f"sqlite:///{tmp_path}/good.db", tenant="")
     os.rename(tmp_path / "good.db", tmp_path / "moved.db")
-    assert threading.active_count() == threads
+    until(lambda: set(threading.enumerate()) <= threads)
 
 
 # Closing
@@ -328,14 +331,13 @@ def test_closing_while_a_call_waits_denies_it(way: Way, own: bool) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    while not guard.waiter.waiting:
-        threading.Event().wait(0.001)
+    until(lambda: guard.waiter.waiting)
     guard.close()
     if not own:
         (approval,) = store.approvals("default")
         with make_guard(store=store) as other:
             answer(other, approval.id)
-    thread.join(timeout=10)
+    thread.join(timeout=120)
     assert not thread.is_alive()
     assert len(found) == 1
     assert not ran

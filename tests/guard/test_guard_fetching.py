@@ -44,7 +44,7 @@ def server() -> Iterator[Server]:
 
 
 def remote(url: str, **options: Any) -> RemoteBundle:
-    return RemoteBundle(url, **{"trust": [KEYS.public], "timeout_s": 20, **options})
+    return RemoteBundle(url, **{"trust": [KEYS.public], "timeout_s": 120, **options})
 
 
 def watched(server: Server, **options: Any) -> tuple[Guard, BundleWatch]:
@@ -117,7 +117,7 @@ def test_the_thread_asks_by_itself(server: Server) -> None:
         asking.clear()
         guard.watch(bundle, every_s=1)
         server.serve(sealed(2, DENY))
-        assert changed.wait(30)
+        assert changed.wait(120)
         assert guard.snapshot.signed is not None
         assert guard.snapshot.signed.version == 2
     assert asking == {"agentguard-policies"}
@@ -130,7 +130,7 @@ async def test_a_server_that_hangs_holds_up_no_call_on_the_event_loop(server: Se
 
     def hang(asked: Asked) -> None:
         hanging.set()
-        asked.server.done.wait(20)
+        asked.server.done.wait(300)
 
     server.answer = hang
     async with guard:
@@ -141,12 +141,12 @@ async def test_a_server_that_hangs_holds_up_no_call_on_the_event_loop(server: Se
 
         thread = threading.Thread(target=watch.look)
         thread.start()
-        await asyncio.to_thread(hanging.wait, 20)
+        assert await asyncio.to_thread(hanging.wait, 60)
         async with guard.session(agent=AGENT):
             assert await transfer("A") == "A"
         assert thread.is_alive()
         server.done.set()  # type: ignore[attr-defined]
-        await asyncio.to_thread(thread.join, 30)
+        await asyncio.to_thread(thread.join, 60)
 
 
 # What a server may do instead
@@ -304,15 +304,16 @@ def slow_headers(asked: Asked) -> None:
 
 
 def silent(asked: Asked) -> None:
-    asked.server.done.wait(60)
+    asked.server.done.wait(300)
 
 
 @pytest.mark.parametrize("answer", [slow_body, slow_body_of_unknown_length, slow_headers, silent])
 def test_a_slow_drip_ends_with_the_time_for_the_whole_fetch_T60(server: Server, answer: Any) -> None:
     """A byte now and then keeps a connection alive, and not the fetch; in the body and before it."""
     server.answer = answer
-    with pytest.raises(Unreachable, match=r"no answer within|too slowly"):
-        remote(server.url, timeout_s=0.5).fetch()
+    while not server.asked:  # the time may be up before the server is asked at all
+        with pytest.raises(Unreachable, match=r"no answer within|too slowly"):
+            remote(server.url, timeout_s=1).fetch()
     assert len(server.asked) == 1
 
 
@@ -625,7 +626,7 @@ def test_a_configuration_says_what_the_server_needs(
 ) -> None:
     """A token from the environment, certificates, the time."""
     server.serve(sealed(1))
-    bundle = f"{{url: '{server.url}', token_env: POLICY_TOKEN, timeout_s: 5}}"
+    bundle = f"{{url: '{server.url}', token_env: POLICY_TOKEN, timeout_s: 60}}"
     path = configured(tmp_path / "c", bundle=bundle)
     with pytest.raises(ConfigurationError, match="POLICY_TOKEN"):
         Guard.from_config(path)

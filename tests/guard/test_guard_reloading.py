@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from agentguard import ConfigurationError, Guard, Snapshot, ToolCallDenied
 from agentguard.errors import StoreUnavailable
 from agentguard.reloading import PolicyWatch
 from tests.guard.support import AGENT, WAYS, Way, bank
+from tests.store.postgres_support import until
 
 ALLOW = "policy: all\nowner: ops\ntools: ['*']\nrules:\n  - {id: any, effect: allow}\n"
 DENY = ALLOW.replace("any, effect: allow", "none, effect: deny")
@@ -233,23 +233,20 @@ def test_the_thread_looks_by_itself_and_ends_with_the_guard(folder: Path) -> Non
     with Guard(folder, store="memory:") as guard:
         guard.watch(folder, every_s=0.05)
         replace(folder, DENY)
-        deadline = time.monotonic() + 20
-        while "all/none" not in {rule.name for rule in guard.snapshot.rules}:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    while any(thread.name == "agentguard-policies" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        until(lambda: denies(guard))
+    until(lambda: all(thread.name != "agentguard-policies" for thread in threading.enumerate()))
+
+
+def denies(guard: Guard) -> bool:
+    return "all/none" in {rule.name for rule in guard.snapshot.rules}
 
 
 def _sees(url: str) -> None:
-    deadline = time.monotonic() + 20
-    guard = _GUARDS[url]
-    while time.monotonic() < deadline:
-        if "all/none" in {rule.name for rule in guard.snapshot.rules}:
-            os._exit(0)
-        time.sleep(0.01)
-    os._exit(1)
+    try:
+        until(lambda: denies(_GUARDS[url]))
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 _GUARDS: dict[str, Guard] = {}
@@ -265,7 +262,7 @@ def test_a_forked_worker_looks_too_T43(tmp_path: Path, folder: Path) -> None:
         worker = multiprocessing.get_context("fork").Process(target=_sees, args=(url,))
         worker.start()
         replace(folder, DENY)
-        worker.join(30)
+        worker.join(300)
         assert worker.exitcode == 0
 
 
@@ -275,10 +272,7 @@ def test_settings_of_the_configuration(tmp_path: Path, folder: Path) -> None:
     config.write_text("policies: policies\nstore: 'memory:'\nreload_s: 0.05\n")
     with Guard.from_config(config) as guard:
         replace(folder, DENY)
-        deadline = time.monotonic() + 20
-        while "all/none" not in {rule.name for rule in guard.snapshot.rules}:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: denies(guard))
     config.write_text("policies: policies\nstore: 'memory:'\nreload_s: 0\n")
     with pytest.raises(ConfigurationError, match="reload_s"):
         Guard.from_config(config)

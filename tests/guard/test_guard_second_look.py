@@ -193,18 +193,18 @@ def test_two_sets_that_are_swapped_at_once_leave_the_newer_in_force_T40() -> Non
             real(snapshot)
             if snapshot.signed.version == 2:
                 checked.set()
-                go.wait(10)
+                go.wait(60)
 
         guard.in_force.check_version = slow  # type: ignore[method-assign]
         older = threading.Thread(target=guard.swap, args=(version(2),))
         older.start()
-        assert checked.wait(10)
+        assert checked.wait(60)
         newer = threading.Thread(target=guard.swap, args=(version(3),))
         newer.start()
         newer.join(0.2)
         go.set()
-        older.join(10)
-        newer.join(10)
+        older.join(60)
+        newer.join(60)
         assert guard.snapshot.signed is not None
         assert guard.snapshot.signed.version == 3
 
@@ -358,10 +358,10 @@ def test_a_call_that_waits_does_not_outlive_its_session_T34() -> None:
         entered = threading.Event()
         thread = threading.Thread(target=act)
         thread.start()
-        assert asked.wait(10)
+        assert asked.wait(60)
         session.closed = True
         questions[0].answer("approve", subject="ana", assurance="login")
-        thread.join(20)
+        thread.join(60)
         assert not ran
         assert "session ended" in str(denied[0])
         (approval,) = guard.store.approvals("default")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentguard import ApprovalPending, ConfigurationError
+from agentguard.errors import StoreError
 from agentguard.governance.flag_sweeping import FlagNotice
 from agentguard.stepup.channels import Question
 from tests.guard.support import AGENT, ANY, LARGE, FakeClock, bank, events, make_guard
@@ -49,11 +50,11 @@ def test_a_sweep_tells_who_may_answer_now_and_of_flags() -> None:
                 transfer("A", 500)
             transfer("A", 7)
             transfer("A", 7)
-        assert desk.told.acquire(timeout=10)
+        assert desk.told.acquire(timeout=120)
         clock.advance(121)
         assert guard.sweep() == 2
-        assert desk.told.acquire(timeout=10)
-        assert desk.told.acquire(timeout=10)
+        assert desk.told.acquire(timeout=120)
+        assert desk.told.acquire(timeout=120)
         assert [question.approval.level for question in desk.questions] == [0, 1]
         assert [(flag.move, flag.to, flag.rule, flag.count) for flag in desk.flags] == [
             ("opened", "ops", "bank/odd", 1)
@@ -72,7 +73,7 @@ def test_a_running_guard_sweeps_by_itself_until_it_is_closed(tmp_path: Path) -> 
     transfer, _ = bank(guard)
     with guard.session(agent=AGENT):
         transfer("A", 7)
-    assert desk.told.acquire(timeout=30)
+    assert desk.told.acquire(timeout=120)
     guard.close()
     assert desk.flags[0].rule == "bank/odd"
 
@@ -89,13 +90,33 @@ def test_a_store_that_fails_is_told_once_and_swept_again(caplog: Any, monkeypatc
 
         monkeypatch.setattr(guard, "sweep", fail)
         for _ in range(3):
-            assert tried.acquire(timeout=10)
+            assert tried.acquire(timeout=120)
         transfer, ran = bank(guard)
         with guard.session(agent=AGENT):
             transfer("A", 5)
         assert len(ran) == 1
         assert sum("swept" in record.message for record in caplog.records) == 1
         assert real() == 0
+
+
+def test_a_sweep_that_is_under_way_when_its_guard_closes_is_no_fault(caplog: Any, monkeypatch: Any) -> None:
+    """What it finds closed under its hands is not told as an error."""
+    inside, closed = threading.Event(), threading.Event()
+    workers: list[threading.Thread] = []
+    with make_guard(ANY, sweep_s=0.05) as guard:
+
+        def late() -> int:
+            workers.append(threading.current_thread())
+            inside.set()
+            assert closed.wait(60)
+            raise StoreError("the store was closed")
+
+        monkeypatch.setattr(guard, "sweep", late)
+        assert inside.wait(60)
+    closed.set()
+    workers[0].join(60)
+    assert not workers[0].is_alive()
+    assert not [record for record in caplog.records if "swept" in record.message]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 0.01, float("nan")])

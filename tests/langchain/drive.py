@@ -200,7 +200,7 @@ def python(*arguments: str, cwd: Path | None = None) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -115,8 +115,9 @@ async def go(graph: Any, given: Any, asynchronous: bool, thread: str = "t-1", **
 
 async def siblings_done(guard: Guard, outcomes: int, decisions: int) -> None:
     """Asynchronous siblings of a call that paused go on after the graph has returned: wait for their end."""
-    for _ in range(1_000):
-        if len(events(guard, "outcome")) >= outcomes and len(events(guard, "decision")) >= decisions:
-            break
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(120):
+        while len(events(guard, "outcome")) < outcomes or len(events(guard, "decision")) < decisions:
+            await asyncio.sleep(0.01)
+        siblings = asyncio.all_tasks() - {asyncio.current_task()}
+        if siblings:
+            await asyncio.wait(siblings)

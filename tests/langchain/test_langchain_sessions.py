@@ -166,7 +166,7 @@ async def test_T34_concurrent_runs_do_not_mix(guard: Guard) -> None:
 
     def thread(n: int) -> None:
         if n < 2:
-            barrier.wait(10)
+            barrier.wait(120)
         made.invoke(asking(), config(f"b{n}"), context={"user": f"b{n}"})
 
     with ThreadPoolExecutor(8) as pool:

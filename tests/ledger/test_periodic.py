@@ -52,6 +52,7 @@ def place(tmp_path: Path) -> Path:
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread looks when a test says so (`look`), and once when it is stopped."""
     monkeypatch.setattr(periodic, "_LOOK_S", 3600.0)
+    monkeypatch.setattr(periodic, "_CLOSING_S", 60.0)
 
 
 def configure(place: Path, *lines: str) -> None:
@@ -170,13 +171,13 @@ def test_a_slow_checkpoint_holds_up_no_call(place: Path, monkeypatch: pytest.Mon
 
     def slow(self: Checkpointer) -> Checkpoint | None:
         started.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return make(self)
 
     monkeypatch.setattr(Checkpointer, "make", slow)
     monkeypatch.setattr(periodic, "_LOOK_S", 0.001)
     with opened_guard(place) as guard:
-        assert started.wait(30)
+        assert started.wait(120)
         call(guard, 3)
         go_on.set()
     assert kept(place)[-1].size == 7

@@ -64,7 +64,7 @@ def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
         text=True,
         check=check,
         cwd=ROOT,
-        timeout=60,
+        timeout=300,
         env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"},
     )
 

@@ -256,13 +256,15 @@ def test_an_asynchronous_tool_needs_the_asynchronous_loop(guard: Guard) -> None:
 
 async def test_calls_of_one_turn_run_at_the_same_time_in_the_order_asked(guard: Guard) -> None:
     """T33: parallel calls meet each other, and their answers keep the order of the questions."""
-    met = asyncio.Barrier(2)
+    met, last = asyncio.Barrier(2), asyncio.Event()
 
     @guard.tool("slow")
     async def slow(number: int) -> int:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await met.wait()
-        await asyncio.sleep(0 if number else 0.01)
+        if number == 0:
+            await last.wait()
+        last.set()
         return number
 
     turn = chat_turn(chat_call("slow", {"number": 0}, "c0"), chat_call("slow", {"number": 1}, "c1"))

@@ -96,7 +96,7 @@ def serving(answer: Answer | None = None, *, tls: ssl.SSLContext | None = None) 
         server.done.set()  # type: ignore[attr-defined]
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:

@@ -21,9 +21,7 @@ from agentguard.policy.functions import ENVIRONMENT
 from tests.policy import naive
 from tests.policy.support import exception, policy, request, rule
 
-LAW = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+LAW = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 NOW = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
 NAMES = ["a0", "a1", "a2", "é", ""]
 PATHS = ["agent.id", "agent.role", "environment", "args.kind", "tool"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentguard.call import ContextRequest
@@ -16,7 +16,7 @@ from tests.policy.support import grant
 EFFECTS = ["allow", "flag", "constrain", "step_up", "deny"]
 TOOLS = ["a.x", "a.y", "b.x", "ab.x"]
 PATTERNS = ["*", "a.*", "a.x", "b.x", "a.y"]
-LAW = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=250)
 
 
 @st.composite

@@ -268,7 +268,7 @@ def outcome(text: str, args: dict[str, Any]) -> object:
         return None
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 @given(CONDITIONS, CONDITIONS, st.lists(ARGS, min_size=12, max_size=12), st.booleans(), st.booleans())
 def test_what_is_proved_of_conditions_holds_for_every_call(
     one: str, other: str, calls: list[dict[str, Any]], wanted: bool, then: bool
@@ -298,7 +298,7 @@ def rules(draw: st.DrawFn) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(rules(), st.lists(ARGS, min_size=10, max_size=10))
 def test_a_rule_that_is_said_never_to_decide_never_does(
     listed: list[dict[str, Any]], calls: list[dict[str, Any]]

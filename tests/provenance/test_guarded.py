@@ -105,7 +105,7 @@ class Work:
         except ToolCallDenied:
             return False
         finally:
-            self.ben.done.wait(10)
+            self.ben.done.wait(60)
         return True
 
 

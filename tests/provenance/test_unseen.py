@@ -105,7 +105,7 @@ def test_what_is_observed_while_the_index_is_made_is_in_it(monkeypatch: pytest.M
         made(self, *given, **named)
         if threading.current_thread() is first:
             inside.set()
-            go.wait(10)
+            go.wait(60)
 
     monkeypatch.setattr(tracking.Provenance, "__init__", slowly)
     guard = Guard("pack:hijack", store="memory:", sweep_s=None)
@@ -113,11 +113,11 @@ def test_what_is_observed_while_the_index_is_made_is_in_it(monkeypatch: pytest.M
     first = threading.Thread(target=session.provenance)
     second = threading.Thread(target=session.observe, args=(PLANTED, "web", "untrusted"))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     second.start()
     second.join(0.2)  # without the lock it would be done by then
     go.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     assert [source.tool for source in session.provenance().tracker.seen.sources] == ["web"]
     guard.close()

@@ -17,7 +17,7 @@ from agentguard.policy.proving.translating import Translator
 from agentguard.policy.proving.worlds import World
 
 BEGIN = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-BOUNDS = Bounds(begin=BEGIN, timeout_s=60)
+BOUNDS = Bounds(begin=BEGIN, timeout_s=600)
 _MISSING = object()
 
 
@@ -119,7 +119,7 @@ def admitted(program: Any, asked: ContextRequest) -> tuple[set[str], tuple[str, 
         if outcome is False:
             continue
         solver = new_solver()
-        solver.set("timeout", 20_000)
+        solver.set("timeout", 600_000)
         solver.add(*inputs.stated, *pins, outcome)
         answer = solver.check()
         assert answer != z3.unknown, solver.reason_unknown()

@@ -296,14 +296,14 @@ def test_a_missing_module_is_the_same_as_none(policies: Path) -> None:
     )
     asked = ["prove", "never", "--policy", str(policies)]
     found = subprocess.run(
-        [sys.executable, "-c", code.format(asked)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code.format(asked)], capture_output=True, text=True, timeout=300
     )
     assert (found.returncode, found.stderr) == (
         2, "agentguard: proofs need the solver z3: pip install 'agentguard[prove]'\n",
     )  # fmt: skip
     asked = ["schema", "proofs"]
     found = subprocess.run(
-        [sys.executable, "-c", code.format(asked)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code.format(asked)], capture_output=True, text=True, timeout=300
     )
     assert (found.returncode, yaml.safe_load(found.stdout)["title"]) == (0, "agentguard policy proofs")
 

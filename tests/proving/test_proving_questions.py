@@ -534,7 +534,7 @@ def domain() -> Iterator[ContextRequest]:
 
 
 DOMAIN = list(domain())
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @SLOW

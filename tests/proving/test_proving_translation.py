@@ -27,7 +27,6 @@ def outcome(program: cel.Program, asked: ContextRequest) -> str:
 
 @settings(
     max_examples=250 * MORE,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(strategies.conditions(), strategies.requests())

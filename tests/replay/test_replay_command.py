@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import os
@@ -229,10 +230,11 @@ def test_an_export_is_replayed_as_the_store_is(place: Path) -> None:
 
 def test_the_register_is_used(place: Path) -> None:
     """A grant in a file satisfies the step-up of the candidate."""
+    begin = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)  # the calls were made just now
     grant = {
         "id": "G-1", "agent": "billing", "rules": ["bank/large"], "tools": ["bank.transfer"],
-        "stages": [{"reviewers": ["group:finance"]}], "approved_at": "2026-01-01T00:00:00Z",
-        "expires": "2026-12-31T00:00:00Z", "reason": "quarter end", "local": True,
+        "stages": [{"reviewers": ["group:finance"]}], "approved_at": begin.isoformat(),
+        "expires": (begin + dt.timedelta(days=30)).isoformat(), "reason": "quarter end", "local": True,
     }  # fmt: skip
     Path("register.yaml").write_text(yaml.safe_dump({"version": 1, "grants": [grant]}))
     assert counts("same", "--register", "register.yaml", code=1)["loosened"] == 2

@@ -114,7 +114,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(calls=CALLS)
 def test_whatever_the_arguments_are_they_come_back(calls: list[tuple[str, int, str]]) -> None:
     """Any text and any number: what is decided again is what was decided."""
@@ -131,7 +131,7 @@ def test_whatever_the_arguments_are_they_come_back(calls: list[tuple[str, int, s
     assert (report.groups, report.problems) == ((), {})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(limit=st.integers(0, 200), other=st.integers(0, 200))
 def test_replaying_a_against_b_is_the_reverse_of_b_against_a(limit: int, other: int) -> None:
     """What one direction loosens the other tightens."""

@@ -10,7 +10,7 @@ import pytest
 from agentguard.store import Store, open_store
 from agentguard.store.postgres_url import parse
 from tests.postgres.server import Server, drop, fresh_url
-from tests.store.postgres_support import Sql
+from tests.store.postgres_support import Sql, patience
 
 
 @pytest.fixture
@@ -23,8 +23,17 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def pg(url: str) -> Iterator[Store]:
-    """A store that gives up after a second."""
-    store = open_store(url, timeout_s=1)
+    """A store that waits for as long as it takes."""
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def hasty(pg: Store, url: str) -> Iterator[Store]:
+    """The same store for somebody who gives up soon: for what has to fail."""
+    store = open_store(url)
+    patience(store, 0.5)
     yield store
     store.close()
 

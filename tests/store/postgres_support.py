@@ -64,9 +64,19 @@ def named(url: str, name: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}application_name={name}"
 
 
+def patience(store: Store, seconds: float) -> None:
+    """It gives up after so long from now on: what it did before, as its opening, may take its time."""
+    connections: Any = store._connections  # type: ignore[attr-defined]
+    with connections._lock:
+        pool, connections._pool = connections._pool, None
+        connections.timeout_s = seconds
+    if pool is not None:
+        pool.close()
+
+
 def until(condition: Callable[[], object]) -> None:
-    """Wait for another thread or process to get there."""
-    deadline = time.monotonic() + 20
+    """Wait for another thread or process to get there; the bound only ends what hangs."""
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)

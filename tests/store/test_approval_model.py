@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 from typing import Any
 
@@ -166,7 +165,6 @@ def test_an_approval_lives_as_the_model_says_T09(life: type[ApprovalLife], examp
     case.settings = settings(
         max_examples=examples,
         stateful_step_count=30,
-        deadline=None if life is PostgresApprovalLife else dt.timedelta(seconds=5),
         suppress_health_check=list(HealthCheck),
     )
     case("runTest").debug()

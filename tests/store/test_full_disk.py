@@ -82,7 +82,7 @@ def test_on_a_full_disk_nothing_runs_unrecorded_and_with_room_it_goes_on_T16_T41
     else:
         url = f"sqlite:///{place}/store.db"
     try:
-        store = open_store(url, timeout_s=2)
+        store = open_store(url)
         guard = make_guard(ANY, LARGE, store=store, replayable=True, pause="raise")
         transfer, ran = bank(guard)
         with guard.session(agent=AGENT):

@@ -55,7 +55,7 @@ def moved() -> Iterator[tuple[Store, Move, str]]:
         }
     )
     url = fresh_url(server.dsn)
-    store = open_store(url, timeout_s=20)
+    store = open_store(url)
     try:
         yield store, move, url
     finally:
@@ -95,7 +95,7 @@ def test_a_servers_clock_that_is_set_back_arms_nothing_again_T14(moved: tuple[St
     with pytest.raises(ClaimRefused):
         take(store, over)
     move("+0")
-    newcomer = open_store(url, timeout_s=20)
+    newcomer = open_store(url)
     with pytest.raises(ClaimRefused, match="set back"):
         take(newcomer, late)
     newcomer.close()

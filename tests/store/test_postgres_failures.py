@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 from agentguard import ToolCallDenied
 from agentguard.errors import StoreUnavailable
@@ -20,13 +21,13 @@ from agentguard.store.postgres_url import parse
 from tests.guard.support import AGENT, WAYS, Way, bank, is_whole, make_guard
 from tests.postgres.proxy import CutProxy
 from tests.postgres.server import Server, drop, dsn, fresh_url
-from tests.store.postgres_support import WRITES, Sql, fail_after, named, unavailable, until, works
+from tests.store.postgres_support import WRITES, Sql, fail_after, named, patience, unavailable, until, works
 from tests.store.support import answer, ask, decided, take, types
 
 
 @pytest.fixture
 def away(own_server: Server) -> Iterator[tuple[Server, Store]]:
-    store = open_store(fresh_url(own_server.dsn), timeout_s=1)
+    store = open_store(fresh_url(own_server.dsn))
     yield own_server, store
     store.close()
 
@@ -36,6 +37,7 @@ def test_a_server_that_stops_and_comes_back_T16_T41(away: tuple[Server, Store], 
     """While it is away every use is a StoreUnavailable; afterwards it works as if nothing had been."""
     server, store = away
     approval = answer(store, ask(store))
+    patience(store, 1)
     server.stop(mode)
     try:
         for act in (*WRITES.values(), lambda s: take(s, approval), lambda s: s.head("default")):
@@ -45,6 +47,7 @@ def test_a_server_that_stops_and_comes_back_T16_T41(away: tuple[Server, Store], 
     finally:
         server.start()
     until(lambda: works(store))
+    patience(store, 60)
     take(store, approval)
     assert verify(store).ok
 
@@ -77,6 +80,7 @@ def test_a_guard_denies_while_its_server_is_away_T41(
         transfer, ran = bank(guard, way)
         with guard.session(agent=AGENT):
             transfer("ACME", 1)
+            patience(store, 1)
             server.stop()
             try:
                 for args in (("ACME", 2), ("ACME", 500), ("EVIL", 3)):
@@ -86,20 +90,34 @@ def test_a_guard_denies_while_its_server_is_away_T41(
                 server.start()
             assert len(ran) == 1
             until(lambda: works(store))
+            patience(store, 60)
             transfer("ACME", 4)
         assert len(ran) == 2
         assert is_whole(guard)
 
 
-def test_callers_that_queue_do_not_each_wait_for_a_server_that_is_away_T41() -> None:
+def test_callers_that_queue_do_not_each_wait_for_a_server_that_is_away_T41(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After one has waited in vain the next ones are told at once, or the last would wait for minutes."""
+    waits: list[float] = []
+    real = ConnectionPool.connection
+
+    def connection(pool: ConnectionPool[Any], timeout: float) -> Any:
+        waits.append(timeout)
+        return real(pool, timeout)
+
     with CutProxy(dsn()) as proxy:
-        store = open_store(fresh_url(proxy.dsn), timeout_s=4)
+        store = open_store(fresh_url(proxy.dsn))
+        patience(store, 4)
         proxy.refusing = True
         proxy.cut()
-        with fail_after(60):  # forty times four seconds
-            for _ in range(40):
-                unavailable(store, WRITES["append"])
+        monkeypatch.setattr(ConnectionPool, "connection", connection)
+        for _ in range(40):
+            unavailable(store, WRITES["append"])
+        assert waits[0] == 4
+        assert len(waits) >= 40
+        assert sum(waits[1:]) < 40
         proxy.refusing = False
         until(lambda: works(store))
         store.close()
@@ -108,7 +126,7 @@ def test_callers_that_queue_do_not_each_wait_for_a_server_that_is_away_T41() -> 
 
 def test_backends_that_are_terminated_cost_one_call_T16(url: str, sql: Sql) -> None:
     """Before a call, and in the middle of its transaction: nothing of it happened."""
-    store = open_store(named(url, "terminated"), timeout_s=2)
+    store = open_store(named(url, "terminated"))
     approval = ask(store)
     assert sql.terminate("terminated")
     failed = [not works(store) for _ in range(3)]
@@ -136,7 +154,7 @@ def test_a_read_only_database_is_refused_T16(act: str, url: str, sql: Sql) -> No
     writer = open_store(url)
     approval = answer(writer, ask(writer))
     options = f"{url}&options=-c%20default_transaction_read_only%3Don"
-    store = open_store(options, timeout_s=1)
+    store = open_store(options)
     before = sql.rows()
     assert "is read-only" in unavailable(store, WRITES[act])
     assert "is read-only" in unavailable(store, lambda s: take(s, approval))
@@ -208,18 +226,18 @@ def locked_by_another(url: str, statement: str) -> psycopg.Connection[Any]:
     ],
 )
 def test_a_lock_that_another_session_holds_is_waited_for_in_bounded_time_T42(
-    pg: Store, url: str, statement: str
+    pg: Store, hasty: Store, url: str, statement: str
 ) -> None:
     """An approval can neither be opened nor used meanwhile, and can afterwards."""
     approval = answer(pg, ask(pg))
     with contextlib.closing(locked_by_another(url, statement)):
-        assert "busy" in unavailable(pg, lambda store: take(store, approval))
+        assert "busy" in unavailable(hasty, lambda store: take(store, approval))
     take(pg, approval)
     assert verify(pg).ok
 
 
 def test_a_reader_does_not_overlook_events_that_cannot_be_numbered_now_T42(
-    pg: Store, url: str, unnumbered: None
+    pg: Store, hasty: Store, url: str, unnumbered: None
 ) -> None:
     """Somebody holds the head: a reading fails rather than to leave out what is committed."""
     pg.append("default", [decided()])
@@ -228,11 +246,11 @@ def test_a_reader_does_not_overlook_events_that_cannot_be_numbered_now_T42(
     with contextlib.closing(locked_by_another(url, "SELECT * FROM head FOR UPDATE")), fail_after(60):
         for read in (types, lambda s: s.head("default"), lambda s: s.rows("default")):
             with pytest.raises(StoreUnavailable, match="busy"):
-                read(pg)
+                read(hasty)
     assert len(types(pg)) == 2
 
 
-def test_a_statement_that_takes_too_long_is_ended_T42(pg: Store, sql: Sql) -> None:
+def test_a_statement_that_takes_too_long_is_ended_T42(pg: Store, hasty: Store, sql: Sql) -> None:
     """By the server, so that no lock stays behind."""
     sql(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
@@ -240,20 +258,22 @@ def test_a_statement_that_takes_too_long_is_ended_T42(pg: Store, sql: Sql) -> No
     )
     pg.append("default", [decided()])
     sql("CREATE TRIGGER slow BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION slow()")
-    assert "busy" in unavailable(pg, WRITES["append"])
+    assert "busy" in unavailable(hasty, WRITES["append"])
     sql("DROP TRIGGER slow ON event")
     pg.append("default", [decided()])
     assert len(types(pg)) == 2
 
 
-def test_an_exhausted_pool_is_waited_for_in_bounded_time_T42(pg: Store) -> None:
+def test_an_exhausted_pool_is_waited_for_in_bounded_time_T42(
+    pg: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Updates that never end hold every connection; whoever comes then is told."""
     approvals = [ask(pg, call_id=f"call-{number}") for number in range(8)]
     inside, done = threading.Semaphore(0), threading.Event()
 
     def stuck(*_: object) -> None:
         inside.release()
-        done.wait(30)
+        done.wait(120)
 
     threads = [
         threading.Thread(target=pg.update_approval, args=("default", approval.id, stuck))
@@ -262,16 +282,18 @@ def test_an_exhausted_pool_is_waited_for_in_bounded_time_T42(pg: Store) -> None:
     for thread in threads:
         thread.start()
     for _ in threads:
-        assert inside.acquire(timeout=20)
+        assert inside.acquire(timeout=60)
+    monkeypatch.setattr(pg._connections, "timeout_s", 0.5)  # type: ignore[attr-defined]
     assert "busy" in unavailable(pg, WRITES["append"])
+    monkeypatch.undo()
     done.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     until(lambda: works(pg))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_holds_a_transaction_too_long_loses_it_T42(pg: Store, sql: Sql) -> None:
+def test_a_thread_that_holds_a_transaction_too_long_loses_it_T42(pg: Store, hasty: Store, sql: Sql) -> None:
     """The server ends it: others are not held up for ever."""
     approval = ask(pg)
     inside, done = threading.Event(), threading.Event()
@@ -279,17 +301,18 @@ def test_a_thread_that_holds_a_transaction_too_long_loses_it_T42(pg: Store, sql:
 
     def stuck(*_: object) -> None:
         inside.set()
-        done.wait(30)
+        done.wait(120)
 
     def hold() -> None:
-        try:
-            pg.update_approval("default", approval.id, stuck)
-        except StoreUnavailable as error:
-            failed.append(error)
+        while not inside.is_set():
+            try:
+                hasty.update_approval("default", approval.id, stuck)
+            except StoreUnavailable as error:
+                failed.append(error)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     until(
         lambda: (
             not sql(
@@ -301,4 +324,4 @@ def test_a_thread_that_holds_a_transaction_too_long_loses_it_T42(pg: Store, sql:
     )
     assert answer(pg, approval).state.value == "approved"
     done.set()
-    thread.join(30)
+    thread.join(60)

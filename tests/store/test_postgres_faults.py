@@ -112,7 +112,7 @@ def test_a_fault_at_every_statement_leaves_all_or_nothing_T16(
     """After it the store goes on, what waited is written once, and the ledger is whole."""
     monkeypatch.setattr("agentguard.store.soon.SECONDS", 600)  # nobody else writes meanwhile
     monkeypatch.setattr("agentguard.store.postgres_ledger.Sequencer.touch", lambda *_: None)
-    store = open_store(url.replace(dsn(), proxy.dsn), timeout_s=5)
+    store = open_store(url.replace(dsn(), proxy.dsn))
     direct = open_store(url)
     faults: Any = Interrupts(monkeypatch) if kind.startswith("interrupt") else proxy
     after = kind in ("answer lost", "interrupt after")

@@ -21,12 +21,13 @@ from tests.store.support import answer, ask
 
 VOTE = (
     "import sys\nfrom agentguard.store import open_store\nfrom tests.store.support import answer\n"
-    "store = open_store(sys.argv[1])\nanswer(store, store.approval('default', sys.argv[2]))\nstore.close()\n"
+    "store = open_store(sys.argv[1], timeout_s=60)\n"
+    "answer(store, store.approval('default', sys.argv[2]))\nstore.close()\n"
 )
 
 
 def vote_elsewhere(url: str, approval_id: str) -> None:
-    subprocess.run([sys.executable, "-c", VOTE, url, approval_id], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", VOTE, url, approval_id], check=True, timeout=300)
 
 
 class Ears:
@@ -56,7 +57,7 @@ def test_a_change_in_another_process_is_heard(url: str, sql: Sql) -> None:
     until(lambda: ears.heard)
     ears.event.clear()
     vote_elsewhere(url, approval.id)
-    assert ears.event.wait(20)
+    assert ears.event.wait(60)
     ears.stop()
     until(lambda: not listening(sql))
     store.close()
@@ -72,7 +73,7 @@ def test_a_cut_ear_hears_again_T16(url: str, sql: Sql) -> None:
     (first,) = listening(sql)[0]
     ears.event.clear()
     sql("SELECT pg_terminate_backend(%s)", first)
-    assert ears.event.wait(20)
+    assert ears.event.wait(60)
     until(lambda: listening(sql) and listening(sql)[0] != (first,))
     before = ears.heard
     answer(store, approval)
@@ -91,7 +92,7 @@ def test_waiting_ends_although_no_hint_ever_comes_T16(url: str, monkeypatch: pyt
         waiting = pool.submit(waiter.wait_blocking, approval.id)
         until(lambda: waiter.waiting == 1)
         vote_elsewhere(url, approval.id)
-        assert waiting.result(20).state is State.APPROVED
+        assert waiting.result(60).state is State.APPROVED
     store.close()
 
 
@@ -106,7 +107,7 @@ def test_waiting_ends_although_the_listening_connection_cannot_be_made_T16(url: 
             waiting = pool.submit(waiter.wait_blocking, approval.id)
             until(lambda: waiter.waiting == 1)
             vote_elsewhere(url, approval.id)
-            assert waiting.result(20).state is State.APPROVED
+            assert waiting.result(60).state is State.APPROVED
         store.close()
 
 
@@ -129,5 +130,5 @@ def test_a_waiter_of_a_store_that_is_closed_fails_T41(url: str) -> None:
         waiting = pool.submit(waiter.wait_blocking, approval.id)
         until(lambda: waiter.waiting == 1)
         store.close()
-        error = waiting.exception(20)
+        error = waiting.exception(60)
     assert "closed" in str(error)

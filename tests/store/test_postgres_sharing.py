@@ -34,7 +34,7 @@ def in_child(work: Callable[[], object], meanwhile: Callable[[], object] = lambd
     child = multiprocessing.get_context("fork").Process(target=run)
     child.start()
     meanwhile()
-    child.join(60)
+    child.join(300)
     assert child.exitcode is not None
     return child.exitcode
 
@@ -73,15 +73,15 @@ def test_a_fork_while_another_thread_writes_does_not_hang_T43(pg: Store) -> None
 
     def slow(*_: object) -> None:
         inside.set()
-        done.wait(30)
+        done.wait(120)
 
     thread = threading.Thread(target=pg.update_approval, args=("default", approval.id, slow))
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     pg.append("default", [decided()], durable=False)
     assert in_child(lambda: answer(pg, other)) == 7
     done.set()
-    thread.join(30)
+    thread.join(60)
     assert types(pg).count("decision") == 3
     assert verify(pg).ok
 
@@ -116,15 +116,15 @@ def test_a_read_sees_what_another_thread_is_just_writing(pg: Store, monkeypatch:
 
     def slow(*args: Any, **kwargs: Any) -> Any:
         inside.set()
-        go.wait(20)
+        go.wait(60)
         return real(*args, **kwargs)
 
     writer._write = slow
     pg.append("default", [decided()], durable=False)
     with ThreadPoolExecutor(2) as pool:
         writing = pool.submit(pg.flush)
-        assert inside.wait(20)
+        assert inside.wait(60)
         reading = pool.submit(types, pg)
         go.set()
-        assert len(reading.result(20)) == 2
-        writing.result(20)
+        assert len(reading.result(60)) == 2
+        writing.result(60)

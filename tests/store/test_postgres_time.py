@@ -42,7 +42,7 @@ for name, unit in (("time", 1), ("time_ns", 10**9)):
 from agentguard.errors import ClaimRefused
 from agentguard.store import open_store
 from tests.store.support import answer, ask, settled, take
-store = open_store(sys.argv[1])
+store = open_store(sys.argv[1], timeout_s=60)
 first = store.now()
 approval = answer(store, ask(store, expires_in_s=600))
 hours[0] = -hours[0]
@@ -59,7 +59,7 @@ def test_a_wall_clock_an_hour_off_does_not_matter_T14(url: str, sql: Sql, skew: 
         [sys.executable, "-c", SKEWED, url, str(skew)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_a_claim_that_waits_for_a_lock_until_its_approval_has_expired_is_refused
     url: str, sql: Sql
 ) -> None:
     """The time is looked at when the row is there to be claimed, not when the claim began."""
-    store = open_store(url, timeout_s=20)
+    store = open_store(url)
     approval = answer(store, ask(store, expires_in_s=600))
     place = parse(url)
     failed: list[str] = []
@@ -109,7 +109,7 @@ def test_a_claim_that_waits_for_a_lock_until_its_approval_has_expired_is_refused
             "UPDATE approval SET expires_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
         )
         other.commit()
-        thread.join(30)
+        thread.join(60)
     assert failed == ["expired"]
     store.close()
 

@@ -75,7 +75,7 @@ def test_a_password_is_in_no_message_T59(caplog: pytest.LogCaptureFixture) -> No
     user = given.conninfo.partition("//")[2].partition("@")[0]
     with_password = f"postgresql://{user}:{SECRET}@{given.shown.partition('//')[2]}"
     url = fresh_url(with_password)
-    store = open_store(url, timeout_s=1)
+    store = open_store(url)
     told = [repr(store), store.url, repr(vars(store))]
     store.append("default", [decided()])
     store.close()
@@ -88,7 +88,7 @@ def test_a_password_is_in_no_message_T59(caplog: pytest.LogCaptureFixture) -> No
         f"postgresql://nobody-{SECRET[:3]}:{SECRET}@{given.shown.partition('//')[2]}",
     ):
         with pytest.raises(AgentGuardError) as caught:
-            open_store(bad, timeout_s=1)
+            open_store(bad)
         told += traceback.format_exception(caught.value)
     told += [*traceback.format_exception(closed.value), caplog.text]
     assert SECRET not in "".join(told)
@@ -96,12 +96,12 @@ def test_a_password_is_in_no_message_T59(caplog: pytest.LogCaptureFixture) -> No
 
 def test_parameters_of_libpq_reach_it(url: str, sql: Sql) -> None:
     """Also those of which we set some ourselves, with spaces in them."""
-    store = open_store(f"{named(url, 'my agents')}&options=-c%20work_mem%3D7MB")
+    store = open_store(f"{named(url, 'my agents')}&options=-c%20work_mem%3D7MB", timeout_s=30)
     store.append("default", [decided()])
     assert len(sql.backends("my agents")) >= 1
     with store._connections.use() as db:  # type: ignore[attr-defined]
         assert db.execute("SHOW work_mem").fetchone() == ("7MB",)
-        assert db.execute("SHOW statement_timeout").fetchone() == ("5s",)
+        assert db.execute("SHOW statement_timeout").fetchone() == ("30s",)
     store.close()
 
 

@@ -152,7 +152,6 @@ def test_records_and_register_are_as_the_model_says_T05_T62(life: type[RecordLif
     case.settings = settings(
         max_examples=examples,
         stateful_step_count=20,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     case("runTest").debug()

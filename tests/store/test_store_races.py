@@ -40,7 +40,7 @@ def run(script: str, shared: str) -> list[object]:
         "from agentguard.stepup import machine\n"
         "from agentguard.store import Reservation, open_store\n"
         "from tests.store.support import answer, decided, ended, settled, take\n"
-        "store = open_store(sys.argv[1], timeout_s=20)\n"
+        "store = open_store(sys.argv[1], timeout_s=60)\n"
         "me = int(sys.argv[2])\n"
         "random.seed(me)\n"
         "print('ready', flush=True)\n"
@@ -64,7 +64,7 @@ def run(script: str, shared: str) -> list[object]:
         child.stdin.write("go\n")
         child.stdin.flush()
     for child in children:
-        out, _ = child.communicate(timeout=100)
+        out, _ = child.communicate(timeout=900)
         assert child.returncode == 0
         results.append(json.loads(out))
     return results
@@ -128,8 +128,10 @@ def test_4_processes_append_to_one_chain_T44(shared: str) -> None:
     run(
         "for number in range(150):\n"
         "    event = decided()\n"
-        "    store.append('default', [event], durable=number % 3 == 0)\n"
-        "    store.append('default', [ended(event), decided()], durable=number % 5 == 0)\n"
+        "    store.append('default', [event])  # as a guard: on the disk before its call runs\n"
+        "    more = [ended(event), decided()]\n"
+        "    for events in ([more] if number % 2 else [more[:1], more[1:]]):\n"
+        "        store.append('default', events, durable=number % 5 == 0)\n"
         "store.close()\n"
         "print('0')\n",
         shared,
