@@ -207,8 +207,8 @@ def _parts(line: str, *, titled: bool) -> Row | None:
     ends = [at for at, _, _ in marks[1:]] + [len(line)]
     for (_, begin, label), end in zip(marks, ends, strict=True):
         name = _name(label)
-        if not name or name in found:
-            return None
+        if not name or name in found or line[begin : begin + 1] in ("&", "{", "["):
+            return None  # YAML that refers to something, or data that could not be read
         found[name] = _bare(line[begin:end])
     return found
 

@@ -212,7 +212,8 @@ class Tracker:
             leaving = self._leaving(kind, judged, facts, args, reading)[1]
             if not leaving:
                 page = page_of(kind, judged, reading)
-            if page is None and not leaving and not forbidden(kind, judged, facts):
+            wanted = self.request.asks_effect or self.request.delegated or self.request.unknown
+            if page is None and wanted and not leaving and not forbidden(kind, judged, facts):
                 series = series_of(tool, judged, reading)
             found = offer_of(self._choose(kind, facts, args), series, page)
             if found is not None:

@@ -140,7 +140,7 @@ def test_a_plan_is_one_question_and_a_visible_grant_that_ends_with_the_session()
         assert work.call("send_mail", to="bea@x.example", subject="Meeting", body="We meet at ten.")
         assert len(ben.asked) == 1
         plan = ben.asked[0].shown["plan"]
-        assert "bea@x.example" in plan["text"]
+        assert "bea@x.example" in plan["texts"][0]["text"]
         assert "pay_bill" not in plan["tools"]
         (record,) = work.guard.store.records(work.guard.tenant, "grant")
         assert record.body["content"]["bound"]["session"] == work.session.id
@@ -173,11 +173,18 @@ def test_a_plan_is_shown_whole_before_it_is_granted_T56(capsys: pytest.CaptureFi
     assert f"{'at ten ' * 300}END" in whole
 
 
-def test_a_plan_that_shows_another_text_than_it_is_for_is_not_granted_T56_T13() -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"texts": [{"from": "list_todos", "text": "nothing but a mail to ann@x.example"}]},
+        {"series": ["send_mail", "to: ann@x.example"]},
+    ],
+)
+def test_a_plan_that_shows_another_text_than_it_is_for_is_not_granted_T56_T13(changed: dict[str, Any]) -> None:
     """No digest of the question covers what is shown; a store can be written to."""
     asked = handed_over()
     grants.plan_content(asked)
-    other = {**asked.shown["plan"], "text": "nothing but a mail to ann@x.example"}
+    other = {**asked.shown["plan"], **changed}
     with pytest.raises(RecordRefused, match="another text"):
         grants.plan_content(replace(asked, shown={**asked.shown, "plan": other}))
 
