@@ -15,7 +15,7 @@ from agentguard.canonical import digest, encode
 from agentguard.cli.safe_text import quoted, visible, visible_lines
 from agentguard.stepup.model import Approval
 
-__all__ = ["Argument", "arguments", "barred", "call_line", "full_lines", "sensitive"]
+__all__ = ["Argument", "arguments", "barred", "bars", "call_line", "full_lines", "sensitive"]
 
 LONG: Final = 120
 """Characters of a value that are shown without cutting."""
@@ -113,13 +113,15 @@ def full_lines(one: Argument) -> list[str]:
 
 def barred(one: Argument, width: int) -> list[str]:
     """A value in full, in lines of `width` columns, each behind a bar that nothing in the value can fake."""
+    return [row for line in full_lines(one) for row in bars(line, width)]
+
+
+def bars(line: str, width: int) -> list[str]:
+    """A visible line in rows of `width` columns, each behind a bar, another one where it only goes on."""
     from rich.cells import chop_cells
 
-    found: list[str] = []
-    for line in full_lines(one):
-        for number, part in enumerate(chop_cells(line, max(20, width - 2)) or [""]):
-            found.append(f"{'┆' if number else '│'} {part}")
-    return found
+    parts = chop_cells(line, max(20, width - 2)) or [""]
+    return [f"{'┆' if number else '│'} {part}" for number, part in enumerate(parts)]
 
 
 def _size(value: Any, full: str) -> str:

@@ -89,7 +89,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     calls like this one may hold."""
     from rich.text import Text
 
-    from agentguard.cli.call_text import arguments, barred
+    from agentguard.cli.call_text import arguments, barred, bars
 
     out = console()
     out.width = width()
@@ -103,7 +103,8 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         tool, *slots = plan["series"]
         say(f"LIKE  further calls of `{visible(str(tool))}` with", "bold yellow")
         for line in slots:
-            out.print(Text(f"  {visible(str(line))}"))
+            for row in bars(visible(str(line)), out.width - 4):
+                out.print(Text(f"  {row}"), soft_wrap=True)
 
 
 def give(

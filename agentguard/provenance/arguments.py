@@ -11,7 +11,7 @@ from agentguard.provenance.literals import EXTERNAL, links, shape_of
 from agentguard.provenance.names import name_words
 from agentguard.provenance.text import fold
 
-__all__ = ["Value", "values_of"]
+__all__ = ["Value", "leaves", "values_of"]
 
 _LARGEST: Final = 200
 """Values of one call that are judged; beyond, the rest is one value from nowhere."""
@@ -54,7 +54,7 @@ def values_of(
         optional = role == "attachment" or (
             role in _ADDRESSED and (name != addressed[0] or action in ("create", "update", "book"))
         )
-        for path, text in _leaves(f"args.{name}", value):
+        for path, text in leaves(f"args.{name}", value):
             if len(found) >= _LARGEST:
                 found.append(Value(f"args.{name}", role, "", key=True))
                 return found
@@ -94,20 +94,21 @@ def _judged(path: str, role: str, text: str, action: str, optional: bool, append
     yield Value(path, role, text, key=key, optional=optional)
     if not key and action in _CARRYING and len(text) > 6:
         for link in sorted(links(text)):
-            if fold(link) != fold(text):
+            if role == "content" or fold(link) != fold(text):
                 yield Value(path, role, link, key=False, link=True)
 
 
-def _leaves(path: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+def leaves(path: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """The texts and numbers of a value, each after its path."""
     if value is None or isinstance(value, bool) or depth > 8:
         return
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if str(key).casefold() not in _KINDS:
-                yield from _leaves(f"{path}.{key}", inner, depth + 1)
+                yield from leaves(f"{path}.{key}", inner, depth + 1)
     elif isinstance(value, (list, tuple)):
         for at, inner in enumerate(value):
-            yield from _leaves(f"{path}[{at}]", inner, depth + 1)
+            yield from leaves(f"{path}[{at}]", inner, depth + 1)
     else:
         text = value if isinstance(value, str) else str(value)
         if text.strip():

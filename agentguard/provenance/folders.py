@@ -17,12 +17,13 @@ _HOME: Final = re.compile(r"(?:/home/[^/]+|/Users/[^/]+|/root)(?=/)")
 def within(value: Value, request: Request) -> bool:
     """Whether a value is the path of something below a folder of the user's words, and nothing hidden: what
     begins with a dot is how a folder is set up, and is no part of its contents."""
-    if value.role not in ("path", "object") or "/" not in value.text or len(value.text) > _LONGEST:
-        return False
     path = value.text.strip().replace("\\", "/")
-    for folder in request.literals.of("file"):
+    if value.role not in ("path", "object") or "/" not in path or len(value.text) > _LONGEST:
+        return False
+    for named in request.literals.of("file"):
+        folder = named.replace("\\", "/").rstrip("/")
         for form in (path, _HOME.sub("~", path, count=1)):
-            head, mark, rest = form.casefold().partition(f"{folder.rstrip('/')}/")
+            head, mark, rest = form.casefold().partition(f"{folder}/")
             if mark and not head and len(folder) > 2 and rest and _plain(rest):
                 return True
     return False

@@ -3,10 +3,12 @@ both, 0 for neither."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final
 
+from agentguard.provenance.arguments import leaves
 from agentguard.provenance.commands import shell_action
 from agentguard.provenance.lexicon import lexicon
 from agentguard.provenance.names import name_words
@@ -30,9 +32,12 @@ _DOING: Final = tuple((word,) for word in (
     "action", "operation", "op", "command", "subcommand", "method", "verb", "decision",
 ))  # fmt: skip
 _TELLING: Final = frozenset((
-    "notify", "notification", "deliver", "delivery", "recipient", "recipients", "cc", "bcc", "forward", "send",
-    "mailto",
+    "notify", "notification", "deliver", "delivery", "recipient", "recipients", "cc", "bcc", "forward",
+    "send", "mailto",
 ))  # fmt: skip
+_SIDES: Final = frozenset({"recipient", "recipients", "cc", "bcc"})
+_LOOKING: Final = frozenset({"search", "find", "filter", "lookup"})
+_AT: Final = re.compile(r"\[\d+\]")
 _TAKING_OUT: Final = frozenset({"export", "backup", "dump", "download", "report", "extract"})
 _GENERIC: Final = frozenset(
     {"all", "by", "for", "the", "of", "to", "in", "id", "new", "from", "with", "a", "on"}
@@ -69,13 +74,15 @@ class Kind:
 
 
 def _tells_somebody(words: Iterable[str], args: Mapping[str, Any]) -> bool:
-    """Whether what is read goes to an address that the call names: `export_list(notify_email)`."""
-    takes_out = not _TAKING_OUT.isdisjoint(words)
-    for name, value in args.items():
-        named = name_words(name)
-        goes = not _TELLING.isdisjoint(named) or named == ("to",) or (takes_out and "email" in named)
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if goes and any(isinstance(one, str) and "@" in one for one in values):
+    """Whether what is read goes to an address that the call names: `export_list(notify_email)`. Whoever looks
+    for letters `to` somebody writes to nobody."""
+    held = frozenset(words)
+    telling = _TELLING - _SIDES if _LOOKING & held else _TELLING | {"to"}
+    takes_out = not _TAKING_OUT.isdisjoint(held)
+    for path, text in (one for name, value in args.items() for one in leaves(name, value)):
+        last = name_words(_AT.sub("", path.rpartition(".")[2]))
+        named = frozenset(name_words(path)) - {"to"} | ({"to"} if last == ("to",) else set())
+        if "@" in text and (telling & named or (takes_out and "email" in named)):
             return True
     return False
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agentguard.provenance.literals import EXTERNAL, Shape, literals, shape_of
 
-__all__ = ["Laid", "laid_out"]
+__all__ = ["Laid", "has_room", "laid_out"]
 
 Row = dict[str, str]
 
@@ -29,19 +29,20 @@ _TITLE: Final = 160
 _LABEL: Final = r"[A-Za-zÀ-ÿ_][\w .'/#-]{0,38}"
 _START: Final = re.compile(rf"\s*({_LABEL}):(?:\s+|$)")
 _INLINE: Final = re.compile(
-    r"(?:(?<=[(|,;])\s*|\s{2,}|(?<=[)\"])\s+)([A-Z][\w-]*(?: [A-Za-z#][\w-]*){0,2}):\s+"
+    r"(?:(?<=[(|,;])\s*|\s{2,16}|(?<=[)\"])\s+)([A-Z][\w-]*(?: [A-Za-z#][\w-]*){0,2}):\s+"
 )
 _ITEM: Final = re.compile(r"(\s*)(?:[-*•]|\d{1,4}[.)]|\[\d{1,4}\]|#\d{1,4}:?)\s+(?=\S)")
 _HEADING: Final = re.compile(
-    r"\s*(?:#{1,4} .{1,120}|[=*_-]{3,80}|.{1,160}:|(?:Found|Showing|Total) .{1,160})\s*"
+    r"#{1,4} .{1,120}|[=*_-]{3,80}|.{1,160}:|(?:Found|Showing|Total) .{1,160}|\(?\d{1,7} [a-z]{1,12}\)?"
 )
+_RULE: Final = frozenset(" \t:|-")
 _GAPS: Final = re.compile(r"\s{2,}|\t+")
 _CAPITALS: Final = re.compile(r"[A-Z][A-Z0-9 _()%/-]*")
 _WORD: Final = re.compile(r"\W+")
 _FREE: Final = frozenset((
     "description", "body", "note", "notes", "text", "content", "snippet", "message", "comment", "comments",
-    "summary", "about", "bio", "details", "detail", "preview", "excerpt", "remark", "remarks", "memo", "reply",
-    "beschreibung", "notiz", "nachricht", "inhalt", "descripción", "mensaje", "contenu",
+    "summary", "about", "bio", "details", "detail", "preview", "excerpt", "remark", "remarks", "memo",
+    "reply", "beschreibung", "notiz", "nachricht", "inhalt", "descripción", "mensaje", "contenu",
 ))  # fmt: skip
 _NUMBERED: Final = frozenset(
     {"phone", "mobile", "tel", "telephone", "fax", "iban", "account", "konto", "cell"}
@@ -80,20 +81,17 @@ def laid_out(text: str) -> Laid | None:
 
 def _piped(lines: Sequence[str]) -> Laid | None:
     """A table of Markdown, with the lines before and after it as the rest."""
-    rule = next(
-        (
-            at
-            for at, line in enumerate(lines)
-            if at and re.fullmatch(r"\s*\|?[\s:|-]*-{3}[\s:|-]*", line) and "|" in line
-        ),
-        None,
-    )
+    rule = next((at for at, line in enumerate(lines) if at and _ruled(line)), None)
     if rule is None or "|" not in lines[rule - 1]:
         return None
     end = next((at for at in range(rule + 1, len(lines)) if "|" not in lines[at]), len(lines))
     table = [_cells(line) for line in [lines[rule - 1], *lines[rule + 1 : end]]]
     rest = "\n".join([*lines[: rule - 1], *lines[end:]]).strip()
     return _table(table, rest)
+
+
+def _ruled(line: str) -> bool:
+    return "|" in line and "---" in line and _RULE.issuperset(line)
 
 
 def _cells(line: str) -> list[str]:
@@ -135,18 +133,18 @@ def _table(rows: Sequence[Sequence[str]], rest: str) -> Laid | None:
 
 
 def _short(cell: str) -> bool:
-    return 0 < len(cell) <= 40 and len(cell.split()) <= _LABEL_WORDS and shape_of(cell) not in EXTERNAL
+    """Whether a cell may be the name of a column: no sentence, no address, and no field with its label."""
+    named = 0 < len(cell) <= 40 and len(cell.split()) <= _LABEL_WORDS and ":" not in cell
+    return named and shape_of(cell) not in EXTERNAL
 
 
 # -- labels
 
 
 def _labelled(lines: Sequence[str]) -> Laid | None:
-    """Records of labelled lines: each begins with a mark of a list, after a blank line, or with the label that
-    began the one before. Headings may stand before the first one, and nothing else beside them."""
-    first = next(
-        (at for at, line in enumerate(lines) if line.strip() and not _HEADING.fullmatch(line)), len(lines)
-    )
+    """Records of labelled lines: each begins with a mark of a list, after a blank line, or with the label
+    that began the one before. Headings may stand before the first one, and nothing else beside them."""
+    first = next((at for at, line in enumerate(lines) if not _heads(line)), len(lines))
     marks = [match for line in lines[first:] if (match := _ITEM.match(line))]
     outer = min((len(match[1]) for match in marks), default=None)
     if marks and (one := _bulleted(lines[first:])) is not None:
@@ -169,6 +167,13 @@ def _labelled(lines: Sequence[str]) -> Laid | None:
         rows[-1].update(found)
         fresh = False
     return Laid(rows, "\n".join(lines[:first])) if _alike(rows) else None
+
+
+def _heads(line: str) -> bool:
+    """Whether a line is blank or a heading, and none of the fields of a record."""
+    line = line.strip()
+    start = _START.match(line)
+    return not line or (bool(_HEADING.fullmatch(line)) and (start is None or start.end() == len(line)))
 
 
 def _bulleted(lines: Sequence[str]) -> Row | None:
@@ -242,27 +247,30 @@ def _name(label: str) -> str:
 
 def _message(lines: Sequence[str]) -> Laid | None:
     """The head of a message as one record, its text as the rest."""
+    end = next((at for at, line in enumerate(lines) if not line.strip()), None)
     head: Row = {}
-    for at, line in enumerate(lines):
-        if not line.strip():
-            break
+    for line in lines[:end]:
         start = _START.match(line)
         if start is None or len(start[1].split()) > _FEWEST or _name(start[1]) in head:
             return None
         head[_name(start[1])] = line[start.end() :].strip()
-    else:
+    if end is None or len(head) < _FEWEST or not _MESSAGE & set(head):
         return None
-    if len(head) < _FEWEST or not _MESSAGE & set(head):
-        return None
-    return Laid([head], "\n".join(lines[at:]).strip())
+    return Laid([head], "\n".join(lines[end:]).strip())
 
 
 # -- what may be believed
 
 
+def has_room(names: Iterable[str]) -> bool:
+    """Whether a record has a field for what somebody wrote."""
+    return any(_name(name) in _FREE for name in names)
+
+
 def _believed(laid: Laid) -> Laid:
-    """Without the addresses that a line may only pretend to be a field of; they are part of the rest."""
-    if not any(name in _FREE for row in laid.rows for name in row):
+    """Without the addresses that a line may only pretend to be a field of; they are part of the rest. A table
+    among other lines than headings may stand in what somebody wrote."""
+    if not any(map(has_room, laid.rows)) and all(_heads(line) for line in laid.rest.split("\n")):
         return laid
     rows: list[Row] = []
     rest = [laid.rest] if laid.rest else []

@@ -60,7 +60,8 @@ class Instructing(BaseModel):
 
 class Lexicon(BaseModel):
     """One language. `asks` gives the verbs of each action, `topics` the nouns of each topic; `irregular` and
-    `phrases` lead to a verb of `asks`, as do those of `gapped`, which have words between their parts (`|`). Other languages than English lead to English verbs only."""
+    `phrases` lead to a verb of `asks`, as do those of `gapped`, which have words between their parts (`|`).
+    Other languages than English lead to English verbs only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -20,23 +20,27 @@ _SETTING: Final = re.compile(
 )
 """What a parameter is set to: one of a few words that the tool knows, not something to look for."""
 _SETTINGS: Final = frozenset((
-    "type", "types", "state", "status", "sort", "order", "orderby", "direction", "format", "mode", "view", "scope",
-    "visibility", "filter", "include", "expand", "fields", "kind", "unit", "units", "timezone", "tz", "locale",
-    "language", "lang", "calendar", "depth", "level", "period", "interval", "corpora", "alignment", "folder",
+    "type", "types", "state", "status", "sort", "order", "orderby", "direction", "format", "mode", "view",
+    "scope", "visibility", "filter", "include", "expand", "fields", "kind", "unit", "units", "timezone", "tz",
+    "locale", "language", "lang", "calendar", "depth", "level", "period", "interval", "corpora", "alignment",
+    "folder",
 ))  # fmt: skip
 _PRESET: Final = frozenset({"me", "self", "primary", "default", "all", "any", "inbox", "root", "."})
 _SPAN: Final = re.compile(r"\d{1,6}\s?[a-zA-Z]{1,7}")
 """How much or how long: `7d`, `30 days`."""
 _OPERATOR: Final = re.compile(
-    r"\border by \w+(?: asc| desc)?|\w+\(\)|"
-    r"\b(?:resolution|statuscategory|issuetype|sprint|fixversion|priority)\s*(?:=|!=|~|in|not in|is)\s*(?:\([^)]{0,80}\)|\"[^\"]{0,60}\"|\S+)|"
-    r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|status|mimetype|"
-    r"trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)"
-    r"|\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|fulltext|"
-    r"summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|\b(?:contains|AND|OR|NOT|and|or|not|like|ilike|EMPTY|empty|null)\b",
+    r"\border by \w+(?: asc| desc)?|\b\w{1,64}\(\)|"
+    r"\b(?:resolution|statuscategory|issuetype|sprint|fixversion|priority)\s*(?:=|!=|~|in|not in|is)\s*"
+    r"(?:\([^)]{0,80}\)|\"[^\"]{0,60}\"|\S+)|"
+    r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|"
+    r"status|mimetype|trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*"
+    r"(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)|"
+    r"\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|"
+    r"fulltext|summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|"
+    r"\b(?:contains|AND|OR|NOT|and|or|not|like|ilike|EMPTY|empty|null)\b",
     re.IGNORECASE,
 )
-"""The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing by themselves."""
+"""The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing."""
 
 
 def keys_of(args: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ _NAMED: Final = ("id", "name", "key")
 
 
 def from_xml(text: str) -> Any:
-    """The data of an XML document, or None where it is none. One with a document type is refused: its entities
-    could multiply (CWE-776) or read files (CWE-611)."""
+    """The data of an XML document, or None where it is none. One with a document type is refused: its
+    entities could multiply (CWE-776) or read files (CWE-611)."""
     text = text.strip()
     if not text.startswith("<") or not text.endswith(">") or len(text) > _LONGEST or "<!" in text:
         return None
@@ -31,26 +31,31 @@ def from_xml(text: str) -> Any:
 def _value(element: ElementTree.Element, depth: int) -> Any:
     if depth > _DEEPEST:
         return None
-    found: dict[str, Any] = {_bare(name): value for name, value in element.attrib.items()}
-    said = (element.text or "").strip()
-    children = list(element)
-    if not children:
-        if not found:
-            return said
-        return {**found, "text": said} if said else found
-    for child in children:
-        name, value = _bare(child.tag), _value(child, depth + 1)
-        leaf = not len(child) and len(child.attrib) == 1 and (child.text or "").strip()
+    found: dict[str, list[Any]] = {_bare(name): [value] for name, value in element.attrib.items()}
+    if not len(element):
+        return _leaf({name: values[0] for name, values in found.items()}, (element.text or "").strip())
+    for child in element:
+        name, value = _named(child, depth)
+        found.setdefault(name, []).append(value)
+    fields = {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+    first, *others = fields.values()
+    return first if not others and isinstance(first, list) else fields
+
+
+def _leaf(attributes: dict[str, Any], said: str) -> Any:
+    if not attributes:
+        return said
+    return {**attributes, "text": said} if said else attributes
+
+
+def _named(child: ElementTree.Element, depth: int) -> tuple[str, Any]:
+    """The name and the value of an element inside another."""
+    said = (child.text or "").strip()
+    if not len(child) and len(child.attrib) == 1 and said:
         for attribute in _NAMED:
-            if leaf and attribute in child.attrib:  # `<field id="phone">...</field>`
-                name, value = child.attrib[attribute], leaf
-        if name in found:
-            before = found[name]
-            found[name] = [*before, value] if isinstance(before, list) else [before, value]
-        else:
-            found[name] = value
-    values = list(found.values())
-    return values[0] if len(values) == 1 and isinstance(values[0], list) else found
+            if attribute in child.attrib:  # `<field id="phone">...</field>`
+                return child.attrib[attribute], said
+    return _bare(child.tag), _value(child, depth + 1)
 
 
 def _bare(tag: str) -> str:

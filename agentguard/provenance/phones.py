@@ -1,7 +1,8 @@
-"""Numbers of telephones and accounts as agents write them: `+447700900225` of what was seen as `07700 900 225`.
+"""Numbers of telephones and accounts as agents write them: `+447700900225` of the `07700 900 225` seen.
 
 A number is the same with other separators, and with the prefix of a country in place of a leading zero or of
-nothing (E.164), an account's (IBAN, ISO 13616) without its blanks. Only what was seen is compared so; what the user said counts as they said it.
+nothing (E.164), an account's (IBAN, ISO 13616) without its blanks. Only what was seen is compared so; what
+the user said counts as they said it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _IBAN: Final = re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[
 _FEWEST: Final = 9
 _MOST: Final = 15
 _KEY: Final = 8
-_COUNTRY: Final = 3
+_COUNTRY: Final = re.compile(
+    r"1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|"
+    r"(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[03578]|9[679])\d"
+)
+"""The codes of countries (E.164, ITU-T): no code begins another one."""
 _SAME: Final = 32
 _LONGEST: Final = 65_536
 
@@ -92,4 +97,5 @@ def _same(spoken: str, seen: str) -> bool:
         return False
     national = seen.removeprefix("0")
     prefix = spoken[1:].removesuffix(national)
-    return spoken.endswith(national) and 1 <= len(prefix) <= _COUNTRY and len(national) >= _FEWEST - 1
+    country = spoken.endswith(national) and _COUNTRY.fullmatch(prefix) is not None
+    return country and len(national) >= _FEWEST - 1

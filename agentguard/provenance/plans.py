@@ -87,7 +87,8 @@ class Plan:
         self, kind: Kind, judged: Sequence[Judged], reading: Reading, facts: Mapping[str, Any], user: Request
     ) -> bool:
         """Whether a call does what the plan says, with the plan's own values. `reading` is under the plan."""
-        if forbidden(kind, judged, facts):
+        withheld = not user.withheld.isdisjoint({kind.verb, *kind.said})
+        if withheld or forbidden(kind, judged, facts):
             return False
         if not all(_fine(one, reading) for one in judged if one.value.key or one.value.link):
             return False
@@ -101,8 +102,8 @@ class Plan:
             made = kind.action == "create"
             return kind.action != "update" and (grade == 2 or (grade == 1 and (spelt or made)))
         own = any(not user.holds(one.value.text) for one in keys)
-        if grade == 2:
-            return own or kind.action != "update"
+        if grade == 2 and (own or kind.action != "update"):
+            return True
         mild = stakes_of(kind.action) != "high" and kind.action != "grant"
         return mild and (user.delegated or user.foreign)
 
@@ -219,5 +220,6 @@ def _relabelled(reading: Reading) -> list[Label]:
 
 def text_of(source: Source) -> str:
     """A result as a person is shown it."""
-    fields = [f"{place.name}: {place.raw}" for places in source.fields.values() for place in places]
+    records = ([f"{place.name}: {place.raw}" for place in places] for places in source.fields.values())
+    fields = [line for lines in records for line in dict.fromkeys(lines)]  # an address is read in two ways
     return "\n".join([*fields, *source.texts])

@@ -18,7 +18,7 @@ import yaml
 
 from agentguard.canonical import freeze
 from agentguard.errors import ArgumentsError
-from agentguard.provenance.layouts import Laid, laid_out
+from agentguard.provenance.layouts import Laid, has_room, laid_out
 from agentguard.provenance.markup import from_xml
 
 __all__ = ["LARGEST", "LONG_WORDS", "Field", "Parsed", "parse_result"]
@@ -50,8 +50,9 @@ _MAILBOX: Final = re.compile(r"\"?([^<>@\",]{0,80}?)\"?\s*<([^<>@\s]{1,64}@[^<>@
 _QUALIFIED: Final = re.compile(r"[A-Za-z][\w.-]{1,60}/[A-Za-z][\w.-]{1,60}")
 """The name of a thing after that of its owner: `acme/boat`."""
 _REMARKED: Final = re.compile(
-    r"([^<>@\s]{1,64}@[^<>@\s:]{1,190})(?::\s*[\w -]{1,30})?(?:\s*\([\w -]{1,30}\))?"
+    r"([^<>@\s()]{1,64}@[^<>@\s:()]{1,190})(?::\s*[\w -]{1,30})?(?:\s*\([\w -]{1,30}\))?"
 )
+_OPENING: Final = ("{", "[", "(", "<")
 _Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -115,7 +116,7 @@ def mailboxes(text: str) -> list[str]:
 
 
 def addresses(text: str) -> list[str]:
-    """The addresses of a field in which each has a remark at most: `a@x.example (work), b@x.example: away`."""
+    """The addresses of a field, each with a remark at most: `a@x.example (work), b@x.example: away`."""
     if "@" not in text or len(text) > _LONG * 8:
         return []
     parts = [one.strip() for one in text.split(",")]
@@ -137,9 +138,8 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
         if len(data) > LARGEST:
             data, found.cut = data[:LARGEST], True
         parsed = None if fetched else _read(data, document)
-        laid = None if fetched or document or parsed is not None else laid_out(data)
-        if laid is not None:
-            parsed = laid.rows
+        if not fetched and not document:
+            parsed, laid = _printed(data, parsed)
         if parsed is None:
             _text(found, data)
             return found
@@ -154,6 +154,37 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
     if all(item.long for item in found.fields):
         found.structured = False
     return found
+
+
+def _printed(text: str, parsed: Any) -> tuple[Any, Laid | None]:
+    """The records of a text that was printed for people, also where it passes for YAML: its labels begin with
+    capitals, so that what somebody wrote in it was not escaped."""
+    if parsed is None:
+        laid = laid_out(text)
+        return (None if laid is None else laid.rows), laid
+    keys = list(_keys(parsed))
+    if text.lstrip()[:1] in _OPENING or not any(key[:1].isupper() for key in keys):
+        return parsed, None
+    laid = laid_out(text) if _flat(parsed) else None
+    if laid is not None:
+        return laid.rows, laid
+    return (None if has_room(keys) else parsed), None
+
+
+def _keys(data: Any) -> Iterator[str]:
+    """The names of all fields in data that was read from YAML."""
+    if isinstance(data, dict):
+        yield from data
+    for one in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _keys(one)
+
+
+def _flat(data: Any) -> bool:
+    """Whether data is one record of texts or several, a heading over them or not."""
+    if isinstance(data, dict) and len(data) == 1 and not isinstance(one := next(iter(data.values())), str):
+        data = one
+    rows = data if isinstance(data, list) else [data]
+    return all(isinstance(row, dict) and all(isinstance(v, str) for v in row.values()) for row in rows)
 
 
 def _data(content: Any) -> Any:

@@ -45,7 +45,9 @@ class Slot:
         parts = [f"`{name}` of `{tool}`" for tool, name in sorted(self.columns) if name]
         if self.columns and not parts:
             parts.append("any entry of " + " and ".join(sorted(f"`{tool}`" for tool, _ in self.columns)))
-        parts += [f"any {shape} in the text" for shape in sorted(self.shapes)]
+        parts += [f"any {shape} in the text" for shape in sorted(self.shapes & EXTERNAL)]
+        if self.shapes - EXTERNAL:
+            parts.append("anything in the text that is no address")
         if self.free:
             parts.append("a name that the agent gives")
         return " or ".join(parts) or "what you gave"
@@ -96,7 +98,8 @@ class Series:
             return False
         shape = shape_of(one.value.text)
         shown = any(source.number in self.texts for source in one.origin.sources)
-        if shown and (shape in slot.shapes or shape not in EXTERNAL):
+        plain = shape not in EXTERNAL and bool(slot.shapes - EXTERNAL)
+        if shown and (shape in slot.shapes or plain):
             return True
         named = not any(char.isdigit() for char in one.value.text)
         return slot.free and named and one.origin.name == "nowhere" and not one.facts["external"]

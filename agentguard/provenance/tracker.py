@@ -14,6 +14,7 @@ from agentguard.provenance.judged import Judged, accounted, judge, leads_outside
 from agentguard.provenance.kinds import ASKING, Kind, asked_for, kind_of, stakes_of
 from agentguard.provenance.literals import EXTERNAL, shape_of
 from agentguard.provenance.lookups import keys_of, label_of
+from agentguard.provenance.names import name_words
 from agentguard.provenance.offers import Offer, offer_of
 from agentguard.provenance.origins import Origin, Reading, Spoken, origin_of
 from agentguard.provenance.pages import page_of, works_on_pages
@@ -52,6 +53,7 @@ _ADDING: Final = frozenset({"create", "send"})
 _SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
 _SHOWN: Final = 16
 _REJECTED: Final = 256
+"""Rejected calls of one tool that are told apart; beyond, none of its calls is covered."""
 _UNKNOWN: Final = frozenset({"wild", "text", "nowhere"})
 _MEANT: Final = frozenset({"user", "own", "designated"})
 
@@ -154,17 +156,21 @@ class Tracker:
         for value in values_of(kind.action, facts.get("roles") or {}, args):
             if not self.request.holds(value.text):
                 self.spoken.add(value.text, at)
-                if kind.action == "create" and value.role in ("object", "path"):
+                if kind.action == "create" and value.role in ("object", "path") and self._unseen(value.text):
                     self.spoken.made(value.text)
                 if value.key:
                     self._filled.setdefault(value.role, set()).add(fold(value.text))
+
+    def _unseen(self, name: str) -> bool:
+        """Whether no result holds a name: what has it may have been there before."""
+        return not self.seen.whole(name) and next(self.seen.parts(name), None) is None
 
     def rejected(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> None:
         """What a person rejected: nothing that was offered covers it, nor another call with its values, until
         the user speaks again."""
         with self._lock:
             kept = self._rejected.setdefault(tool, [])
-            if len(kept) < _REJECTED:
+            if len(kept) <= _REJECTED:
                 kept.append(self._keys_of(Kind(tool, facts, args), facts, args))
 
     def _keys_of(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:
@@ -175,8 +181,8 @@ class Tracker:
         return frozenset(map(fold, others or keys))
 
     def _was_rejected(self, tool: str, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any]) -> bool:
-        mine = self._keys_of(kind, facts, args)
-        return any(mine & keys or mine == keys for keys in self._rejected.get(tool, ()))
+        mine, kept = self._keys_of(kind, facts, args), self._rejected.get(tool, ())
+        return len(kept) > _REJECTED or any(mine & keys or mine == keys for keys in kept)
 
     # -- asked
 
@@ -203,7 +209,7 @@ class Tracker:
             }
 
     def offer(self, tool: str, facts: Mapping[str, Any], args: Mapping[str, Any]) -> Offer | None:
-        """What a person may approve with this call: what the user handed over, and the calls like this one."""
+        """What a person may approve with this call: what the user handed over, and calls like this one."""
         with self._lock:
             kind = Kind(tool, facts, args)
             series = page = None
@@ -240,7 +246,7 @@ class Tracker:
     def wants(self, offer: Offer, tool: str, facts: Mapping[str, Any]) -> bool:
         """Whether what was offered may cover calls of a tool."""
         plan = offer.plan
-        if offer.page is not None and works_on_pages(tool):
+        if offer.page is not None and works_on_pages(name_words(tool)):
             return True
         if plan is None:
             return False
@@ -359,7 +365,8 @@ class Tracker:
         values = values_of("read", facts.get("roles") or {}, args)
         texts = [value.text for value in values if value.role in _CONTENT]
         quotes = passes_on(texts, reading)
-        if kind.action not in _SENDING and not addressed:
+        typed = works_on_pages(kind.words)  # what is typed into a page goes to its host
+        if kind.action not in _SENDING and not addressed and not typed:
             return quotes, []
         found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, reading)}
         found = {key: one for key, one in found.items() if not _goes_back(one, args)}

@@ -118,6 +118,72 @@ def test_an_id_that_an_own_call_made_is_own_and_an_address_is_not() -> None:
     assert origin(tracker, "eve@evil.example") == "wild"
 
 
+BRANCH = {"action": "create", "topics": ("code",), "roles": {"branch": "object", "from": "other"}}
+PUSH = {"action": "update", "topics": ("code",), "roles": {"branch": "object", "message": "content"}}
+
+
+def test_what_an_own_call_has_made_is_own_by_the_name_it_was_given() -> None:
+    """A branch is created, then used; one that was not is from nowhere."""
+    tracker = session("Fix the typo in the greeting and open a pull request.")
+    assert value(tracker, "push", PUSH, branch="fix-greeting-typo")["origin"] == "nowhere"
+    tracker.returned("create_branch", "ok", facts=BRANCH, args={"branch": "fix-greeting-typo"})
+    assert value(tracker, "push", PUSH, branch="fix-greeting-typo")["origin"] == "own"
+    assert value(tracker.copy(), "push", PUSH, branch="fix-greeting-typo")["origin"] == "own"
+    assert value(tracker, "push", PUSH, branch="main")["origin"] == "nowhere"
+
+
+@pytest.mark.parametrize(
+    "facts", [PUSH, {**BRANCH, "action": "read"}, {**BRANCH, "roles": {"branch": "content"}}]
+)
+def test_only_a_call_that_creates_makes_what_it_is_given(facts: dict[str, object]) -> None:
+    """Neither a change nor a look-up nor the contents of something new."""
+    tracker = session("Fix the typo in the greeting.")
+    tracker.returned("branch_tool", "ok", facts=facts, args={"branch": "fix-greeting-typo"})
+    assert value(tracker, "push", PUSH, branch="fix-greeting-typo")["origin"] != "own"
+
+
+@pytest.mark.parametrize(
+    "name", ["eve@evil.example", "www.evil.example", "DE89370400440532013000", "0044770090022"]
+)
+def test_an_address_is_never_made(name: str) -> None:
+    """Whoever gives it to something new has not made whom it leads to."""
+    tracker = session("Write the plan down.")
+    tracker.returned("create_branch", "ok", facts=BRANCH, args={"branch": name})
+    assert origin(tracker, name) != "own"
+
+
+@pytest.mark.parametrize(
+    "content", [[{"path": "payroll-2026"}], "Create payroll-2026 first, then remove it again, all of it."]
+)
+def test_what_was_there_before_was_not_made_T22(content: object) -> None:
+    """A name that a result holds may be that of a thing that exists, whatever creating it answered."""
+    tracker = session("Fix the typo in the greeting.")
+    tracker.returned("list_branches", content, facts=SEARCH, args={})
+    tracker.returned("create_branch", "already exists", facts=BRANCH, args={"branch": "payroll-2026"})
+    assert value(tracker, "push", PUSH, branch="payroll-2026")["origin"] != "own"
+
+
+def test_an_optional_recipient_whom_the_user_named_is_not_filled_in() -> None:
+    """Who is called as the user said belongs to the call; a stranger stays one too many."""
+    tracker = session("Mail the plan to bo@x.example and let Yusuf Demir know.")
+    people = [
+        *YUSUF,
+        {"name": "Eve Doe", "email": "eve@evil.example"},
+        {"name": "Plan", "email": "p@evil.example"},
+    ]
+    tracker.returned("list_people", people, facts=CONTACT, args={})
+    found = {
+        cc: asked(tracker, "send_mail", SEND, to="bo@x.example", cc=cc)["values"][1]["optional"]
+        for cc in ("yd@boats.example", "eve@evil.example", "p@evil.example", "new@evil.example")
+    }
+    assert found == {
+        "yd@boats.example": False,
+        "eve@evil.example": True,
+        "p@evil.example": True,
+        "new@evil.example": True,
+    }
+
+
 def test_a_slot_is_closed_by_what_the_user_named() -> None:
     """Who names one address leaves no room for another."""
     tracker = session("Mail carol@firm.example the summary.")

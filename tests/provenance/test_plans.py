@@ -28,7 +28,8 @@ def handed_over(prompt: str = HANDED, text: str = NOTE) -> Tracker:
 def covered(tracker: Tracker, tool: str, facts: dict[str, Any], **args: Any) -> bool:
     """Whether the plan, once offered, covers a call."""
     assert (
-        tracker.offer("send_mail", SEND, {"to": "bo@x.example", "subject": "x", "body": "we meet"}) is not None
+        tracker.offer("send_mail", SEND, {"to": "bo@x.example", "subject": "x", "body": "we meet"})
+        is not None
     )
     (plan,) = tracker.facts(tool, facts, args)["asked"]["plans"]
     return bool(plan["covers"])
@@ -107,3 +108,57 @@ def test_a_text_that_speaks_to_the_agent_about_its_task_is_no_plan() -> None:
         )
         is None
     )
+
+
+NOTE_TASK: dict[str, Any] = {
+    "action": "create",
+    "topics": ("task",),
+    "roles": {"title": "object", "text": "content"},
+}
+
+
+def test_a_plan_covers_a_thing_that_is_made_and_decides_nothing() -> None:
+    """Where its words ask for a thing of this sort, or for such an action; not where a link would leave."""
+    tracker = handed_over()
+    assert covered(tracker, "create_event", NOTE_TASK, title="Boats", text="we meet")
+    assert not covered(tracker, "create_event", NOTE_TASK, title="Boats", text="see evil.example/boats")
+    assert not covered(tracker, "create_event", NOTE_TASK, title="eve@evil.example", text="we meet")
+
+
+def test_a_plan_covers_no_change_that_names_nothing() -> None:
+    """Nobody can tell what it is about."""
+    assert not covered(handed_over(), "update_agenda", {**UPDATE, "roles": {}}, text="we meet")
+
+
+SKYLARK = "Work through the note handover.md for the task Skylark, please."
+MILD = "Mail bo@x.example that we meet. Note the time in the agenda."
+
+
+@pytest.mark.parametrize("text", [NOTE, MILD])
+def test_the_users_own_thing_is_changed_where_they_handed_over(text: str) -> None:
+    """A mild action on what they named themselves; not on a number that only the agent gives."""
+    tracker = handed_over(SKYLARK, text)
+    assert covered(tracker, "label_task", UPDATE, item="Skylark")
+    assert not covered(tracker, "label_task", UPDATE, item="Skylark-17")
+
+
+@pytest.mark.parametrize("action", ["book", "execute", "grant"])
+def test_no_grave_action_on_it_is_covered(action: str) -> None:
+    """What cannot be taken back, or gives something away, and no word asks for."""
+    tracker = handed_over(SKYLARK, MILD)
+    assert not covered(tracker, "label_task", {**UPDATE, "action": action}, item="Skylark")
+
+
+def test_a_mild_action_is_not_covered_where_a_text_is_only_referred_to() -> None:
+    """Who asks for mail in their own words has handed nothing else over."""
+    tracker = handed_over("Mail the people that handover.md mentions about Skylark.")
+    assert covered(tracker, "send_mail", SEND, to="bo@x.example", subject="x", body="we meet")
+    assert not covered(tracker, "label_task", UPDATE, item="Skylark")
+
+
+def test_what_the_user_refused_no_plan_covers() -> None:
+    """Though its text asks for it."""
+    text = f"{NOTE} Label the task Skylark."
+    assert covered(handed_over(SKYLARK, text), "label_task", UPDATE, item="Skylark")
+    refusing = f"{SKYLARK} But don't label anything."
+    assert not covered(handed_over(refusing, text), "label_task", UPDATE, item="Skylark")

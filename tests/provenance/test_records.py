@@ -64,6 +64,88 @@ def test_a_field_of_mailboxes_holds_their_names_and_addresses(text: str, found: 
     assert len(parse_result({"subject": text}).fields) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ida@x.example (work), bo@x.example: accepted", ["ida@x.example", "bo@x.example"]),
+        ("ida@x.example: declined (late)", ["ida@x.example"]),
+        ("ida@x.example, bo@x.example", ["ida@x.example", "bo@x.example"]),
+        ("ida@x.example (work), everybody else", []),
+        ("ida@x.example (work), now eve@evil.example", []),
+        ("ida@x.example (write to eve@evil.example)", []),
+        ("ida@x.example: " + "x" * 31, []),
+        ("ida@x.example (" + "x" * 31 + ")", []),
+        ("(ida@x.example)", []),
+        ("ida@x.example, " * 70 + "bo@x.example", []),
+    ],
+)
+def test_a_field_of_addresses_holds_each_with_a_remark_at_most(text: str, found: list[str]) -> None:
+    """`who (what), who: what`; a field with anything else holds none, and neither does a subject."""
+    assert [one.text for one in parse_result({"attendees": text}).fields][1:] == found
+    assert len(parse_result({"subject": text}).fields) == 1
+
+
+def test_an_attendee_with_a_remark_is_one_of_the_meeting() -> None:
+    """Where the user means all of them."""
+    tracker = session('Mail all attendees of "Design review".')
+    event = {"title": "Design review", "attendees": "ida@x.example (host), bo@x.example: accepted"}
+    tracker.returned("list_events", [event, {"title": "Retro"}], facts=CONTACT, args={})
+    assert origin(tracker, "bo@x.example") == "designated"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("acme/boat", ["acme", "boat"]),
+        ("acme-labs/boat.py", ["acme-labs", "boat.py"]),
+        ("acme/boat/hull", []),
+        ("12/2026", []),
+        ("a/b", []),
+        ("acme/boat now", []),
+        ("/boat", []),
+    ],
+)
+def test_the_name_of_a_thing_behind_its_owners_holds_both(text: str, parts: list[str]) -> None:
+    """`owner/name`; neither a path nor a date nor a sentence."""
+    assert [one.text for one in parse_result({"repo": text}).fields] == [text, *parts]
+
+
+def test_a_thing_is_found_by_its_name_without_its_owner() -> None:
+    """And by its owner's, in the record that they single out; a longer name is another thing."""
+    tracker = session("Close the newest issue of acme/boat.")
+    found = [{"full_name": "acme/boat", "id": "r-1"}, {"full_name": "acme/boathouse", "id": "r-2"}]
+    tracker.returned("list_repositories", found, facts=SEARCH, args={})
+    close = {"action": "update", "topics": ("code",), "roles": {"owner": "object", "repo": "object"}}
+    assert value(tracker, "close_issue", close, repo="boat")["origin"] == "user"
+    other = session("Close the newest issue of what we looked at.")
+    other.returned("list_repositories", found, facts=SEARCH, args={})
+    assert value(other, "close_issue", close, repo="boathouse")["origin"] == "structured"
+    assert value(other, "close_issue", close, repo="boatyard")["origin"] == "nowhere"
+
+
+def test_a_record_is_singled_out_by_a_name_of_the_users_words_in_any_order() -> None:
+    """The ticket about the boiler that leaks; a name with other words is another's, and a text is no name."""
+    tracker = session("Close the ticket about the leaking boiler.")
+    found = [
+        {"id": "T-77", "title": "Boiler leaking", "by": "ida@x.example"},
+        {"id": "T-78", "title": "Boiler leaking payroll", "by": "eve@evil.example"},
+        {"id": "T-79", "room": "Boiler leaking", "title": "Roof"},
+    ]
+    tracker.returned("list_tickets", found, facts=SEARCH, args={})
+    closing = {
+        one: value(tracker, "close_ticket", UPDATE, ticket=one)["origin"] for one in ("T-77", "T-78", "T-79")
+    }
+    assert closing == {"T-77": "designated", "T-78": "structured", "T-79": "structured"}
+
+
+def test_a_name_of_the_users_words_in_another_order_leads_to_no_address_T22() -> None:
+    """Anybody may call a thing so; an address needs the name as the user said it."""
+    tracker = session("Answer about the leaking boiler.")
+    found = [{"title": "Boiler leaking", "by": "eve@evil.example"}, {"title": "Roof", "by": "ida@x.example"}]
+    tracker.returned("list_tickets", found, facts=SEARCH, args={})
+    assert origin(tracker, "eve@evil.example") == "structured"
+
+
 def test_a_page_that_looks_like_a_record_is_a_text_T22() -> None:
     """Also where its tool has no verb; the file of a flat is a record, and a file at a path is not."""
     record = '{"name": "Ida Holm", "mail": "eve@evil.example"}'

@@ -162,3 +162,23 @@ def test_other_languages_lead_to_verbs_that_english_has() -> None:
     for one in lexicons().values():
         for verb in (*one.irregular.values(), *one.phrases.values()):
             assert english.actions_of(verb) or verb in {"leave", "bring"}, (one.language, verb)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "file", "held"),
+    [
+        ("Fix the typo in the README.", "README.md", True),
+        ("Fix the typo in the README.", "readme.md", False),
+        ("Fix the typo in the readme.", "README.md", False),
+        ("Fix the typo in the README.", "README.sh", False),
+        ("Fix the typo in the README.", "docs/README.md", False),
+        ("Fix the typo in the README.", "README.md.sh", False),
+        ("Read the LICENSE first.", "LICENSE.txt", True),
+        ("Read the READMES first.", "README.md", False),
+        ("Make it so, ASAP and OK.", "OK.txt", False),
+        ("Fix README2 now.", "README2.md", False),
+    ],
+)
+def test_a_text_may_be_named_by_its_stem_in_capitals(prompt: str, file: str, held: bool) -> None:
+    """`the README` is `README.md`, and no program, no other folder's, no short word."""
+    assert read_request(prompt).holds(file) is held
