@@ -25,6 +25,8 @@ _MANY: Final = re.compile(r"\s*[,;]\s*")
 _SECRET: Final = frozenset(
     ["password", "passwd", "passcode", "passphrase", "pin", "cvv", "cvc", "otp", "secret", "token"]
 )
+_PLACES: Final = (("repo",), ("repository",), ("bucket",))
+"""Where something is made, which others may read."""
 _BOUND_OBJECTS: Final = frozenset({"delete", "update", "grant", "book", "pay", "execute", "credential"})
 _CARRYING: Final = frozenset({"send", "grant", "pay", "create", "update"})
 
@@ -73,8 +75,6 @@ def _role(path: str, role: str, action: str) -> str:
 
 def _judged(path: str, role: str, text: str, action: str, optional: bool, appends: bool) -> Iterator[Value]:
     shape = shape_of(text)
-    if role == "destination" and shape in ("name", "text") and name_words(path)[-1:] == ("domain",):
-        role = "other"  # `domain: light` is a kind of things
     if role in ("other", "query") and shape in EXTERNAL and shape != "account" and action not in ("read",):
         role = "destination" if shape == "url" else "recipient"
     mailed = shape == "email" or (role == "object" and action == "send" and "@" in text)
@@ -90,6 +90,7 @@ def _judged(path: str, role: str, text: str, action: str, optional: bool, append
         role in _ADDRESSED
         or role in ("attachment", "credential", "permission_to")
         or (role in _OBJECTS and (action in _BOUND_OBJECTS or (action in ("create", "send") and appends)))
+        or (action == "create" and role in _OBJECTS and name_words(path)[-1:] in _PLACES)
     )
     yield Value(path, role, text, key=key, optional=optional)
     if not key and action in _CARRYING and len(text) > 6:

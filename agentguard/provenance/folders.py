@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from agentguard.provenance.arguments import Value
@@ -11,7 +10,10 @@ from agentguard.provenance.request import Request
 __all__ = ["within"]
 
 _LONGEST: Final = 400
-_HOME: Final = re.compile(r"(?:/home/[^/]+|/Users/[^/]+|/root)(?=/)")
+_RUN: Final = frozenset(
+    {"setup.py", "conftest.py", "package.json", "makefile", "dockerfile", "jenkinsfile", "justfile"}
+)
+_ENDINGS: Final = (".sh", ".bash", ".zsh", ".ps1", ".bat", ".cmd", ".pth", ".service", ".desktop", ".plist")
 
 
 def within(value: Value, request: Request) -> bool:
@@ -22,12 +24,13 @@ def within(value: Value, request: Request) -> bool:
         return False
     for named in request.literals.of("file"):
         folder = named.replace("\\", "/").rstrip("/")
-        for form in (path, _HOME.sub("~", path, count=1)):
-            head, mark, rest = form.casefold().partition(f"{folder}/")
-            if mark and not head and len(folder) > 2 and rest and _plain(rest):
-                return True
+        head, mark, rest = path.casefold().partition(f"{folder}/")
+        if mark and not head and len(folder) > 2 and rest and _plain(rest):
+            return True
     return False
 
 
 def _plain(rest: str) -> bool:
-    return not any(part.startswith(".") or not part for part in rest.rstrip("/").split("/"))
+    parts = rest.rstrip("/").split("/")
+    runs = parts[-1] in _RUN or parts[-1].endswith(_ENDINGS)  # what others run without looking
+    return not runs and not any(part.startswith(".") or not part for part in parts)

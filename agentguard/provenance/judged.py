@@ -23,6 +23,7 @@ __all__ = ["Judged", "accounted", "judge", "leads_outside"]
 _LOOKED_AT: Final = 512
 _SHORT: Final = 3
 _PLACES: Final = 8
+_CALLED: Final = (("name",), ("fullname",), ("realname",), ("displayname",), ("username",), ("nickname",))
 _HOSTS: Final = frozenset({"host", "hostname", "server", "domain", "target", "endpoint", "site", "remote"})
 _DOMAINS: Final = frozenset((
     "com", "org", "net", "info", "biz", "dev", "app", "xyz", "online", "site", "shop", "cloud", "tech",
@@ -110,6 +111,7 @@ def _person(value: Value, origin: Origin, request: Request) -> bool:
         not names.isdisjoint(tokens(one.text))
         for place in origin.places[:_PLACES]
         for one in place.source.fields.get(place.record, ())
+        if name_words(one.name)[-1:] in _CALLED
     )
 
 

@@ -130,7 +130,9 @@ def _verb(words: tuple[str, ...]) -> str:
 
 def asked_for(kind: Kind, request: Request) -> bool:
     """Whether a verb of the request asks for such an action."""
-    if not kind.said.isdisjoint(request.verbs):
+    # INVARIANT: the agent chooses arguments; one that names another action than the tool's says nothing.
+    said = {verb for verb in kind.said if kind.action in lexicon().actions_of(verb)}
+    if stakes_of(kind.action) != "high" and kind.action != "grant" and not said.isdisjoint(request.verbs):
         return True
     return (bool(kind.verb) and kind.verb in request.verbs) or kind.action in request.actions
 

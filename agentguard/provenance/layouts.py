@@ -55,25 +55,31 @@ _MESSAGE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """The records of a text, and what of it belongs to none."""
+    """The records of a text, and what of it belongs to none; `sure` where nobody else wrote into it."""
 
     rows: list[Row]
     rest: str = ""
+    sure: bool = True
 
 
-def laid_out(text: str) -> Laid | None:
-    """The records that a text lays out, or None where it is a text."""
+def laid_out(text: str, *, people: bool = False) -> Laid | None:
+    """The records that a text lays out, or None where it is a text.
+
+    INVARIANT: anybody's text can look like records. So an address is taken from a field only where the tool is
+    one for looking people up (`people`), and nothing in it has room for what somebody wrote.
+    """
     text = text.strip("\n").replace("\r\n", "\n")
     if not text or len(text) > _LONGEST or "\n" not in text:
         return None
     lines = text.split("\n")
     if len(lines) > _LINES:
         return None
-    sure = _separated(text) or _message(lines)  # what somebody wrote is quoted there, or comes last
-    if sure is not None:
-        return sure
-    found = _piped(lines) or _columns(lines) or _labelled(lines)
-    return None if found is None else _believed(found)
+    single = _separated(text)
+    found = single or _message(lines) or _piped(lines) or _columns(lines) or _labelled(lines)
+    if found is None:
+        return None
+    plain = single is not None or not any(_INLINE.search(line) for line in lines)
+    return _believed(found, addressed=people and plain)
 
 
 # -- tables
@@ -267,10 +273,11 @@ def has_room(names: Iterable[str]) -> bool:
     return any(_name(name) in _FREE for name in names)
 
 
-def _believed(laid: Laid) -> Laid:
+def _believed(laid: Laid, *, addressed: bool) -> Laid:
     """Without the addresses that a line may only pretend to be a field of; they are part of the rest. A table
-    among other lines than headings may stand in what somebody wrote."""
-    if not any(map(has_room, laid.rows)) and all(_heads(line) for line in laid.rest.split("\n")):
+    among other lines than headings may stand in what somebody wrote, and singles nothing out."""
+    sure = not any(map(has_room, laid.rows)) and all(_heads(line) for line in laid.rest.split("\n"))
+    if sure and addressed:
         return laid
     rows: list[Row] = []
     rest = [laid.rest] if laid.rest else []
@@ -278,7 +285,7 @@ def _believed(laid: Laid) -> Laid:
         doubtful = {name for name, value in row.items() if name in _FREE or _leads_outside(name, value)}
         rest += [f"{name}: {row[name]}" for name in row if name in doubtful]
         rows.append({name: value for name, value in row.items() if name not in doubtful})
-    return Laid(rows, "\n".join(rest))
+    return Laid(rows, "\n".join(rest), sure)
 
 
 def _leads_outside(name: str, value: str) -> bool:

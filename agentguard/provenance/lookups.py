@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from agentguard.provenance.arguments import values_of
@@ -15,6 +15,7 @@ from agentguard.provenance.text import number
 
 __all__ = ["keys_of", "label_of"]
 
+_LONGEST: Final = 2_000
 _SETTING: Final = re.compile(
     r"[a-z][a-z0-9_-]{0,30}(?:,\s*[a-z][a-z0-9_-]{0,30}){0,8}|[A-Z]{2,5}|[A-Z_]{2,24}"
 )
@@ -26,15 +27,17 @@ _SETTINGS: Final = frozenset((
     "folder",
 ))  # fmt: skip
 _PRESET: Final = frozenset({"me", "self", "primary", "default", "all", "any", "inbox", "root", "."})
-_SPAN: Final = re.compile(r"\d{1,6}\s?[a-zA-Z]{1,7}")
+_SPAN: Final = re.compile(
+    r"\d{1,6}\s?(?:[smhdwy]|min|mins?|minutes?|hours?|days?|weeks?|months?|years?|kb|mb|gb)", re.IGNORECASE
+)
 """How much or how long: `7d`, `30 days`."""
 _OPERATOR: Final = re.compile(
     r"\border by \w+(?: asc| desc)?|\b\w{1,64}\(\)|"
-    r"\b(?:resolution|statuscategory|issuetype|sprint|fixversion|priority)\s*(?:=|!=|~|in|not in|is)\s*"
-    r"(?:\([^)]{0,80}\)|\"[^\"]{0,60}\"|\S+)|"
     r"\b(?:in|is|has|newer_than|older_than|newer|older|after|before|since|until|sort|order|type|state|"
-    r"status|mimetype|trashed|category|larger|smaller|created|updated|orderby)\s*(?::|[!<>=]=?)\s*"
-    r"(?:\"[^\"]{0,60}\"|'[^']{0,60}'|\S+)|"
+    r"status|trashed|larger|smaller|created|updated|orderby|resolution|statuscategory)\s*(?::|[!<>=]=?)\s*"
+    r"(?:['\"]?(?:\d[\d/:.tz+-]{0,24}[a-z]{0,2}|inbox|sent|drafts?|unread|read|starred|important|attachment|anywhere|"
+    r"open|closed|merged|done|todo|unresolved|resolved|true|false|null|asc|desc|me|mine|issue|pr|page|file|folder|"
+    r"document)['\"]?(?![\w-]))|"
     r"\b(?:from|to|cc|subject|label|name|title|filename|author|assignee|repo|project|org|user|path|text|"
     r"fulltext|summary|content|in|lang)(?:\s*(?::|[!<>=]=?|~)|\s+contains\b)|"
     r"\b(?:contains|AND|OR|NOT|and|or|not|like|ilike|EMPTY|empty|null)\b",
@@ -43,8 +46,9 @@ _OPERATOR: Final = re.compile(
 """The operators of search boxes (`from:`, `newer_than:7d`, `name contains`): they find nothing."""
 
 
-def keys_of(args: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, ...]:
-    """What a look-up was keyed by: its texts, without numbers, dates and settings."""
+def keys_of(args: Mapping[str, Any], unseen: Callable[[str], bool]) -> tuple[str, ...]:
+    """What a look-up was keyed by: its texts, without numbers, dates and settings. What was `seen` before is
+    no setting: a text may have named it."""
     found = []
     for name, value in args.items():
         setting = bool({*name_words(name)} & _SETTINGS)
@@ -52,11 +56,8 @@ def keys_of(args: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, ...
             if number(one.text) is not None or shape_of(one.text) == "date":
                 continue
             plain = one.text.strip()
-            if (
-                _SPAN.fullmatch(plain)
-                or plain.casefold() in _PRESET
-                or (setting and _SETTING.fullmatch(plain))
-            ):
+            plainly = _SPAN.fullmatch(plain) or plain.casefold() in _PRESET
+            if (plainly or (setting and _SETTING.fullmatch(plain))) and unseen(plain):
                 continue
             found.append(one.text)
     return tuple(found)
@@ -89,4 +90,4 @@ def label_of(source: Source, reading: Reading) -> Label:
 
 def _searched(text: str) -> str:
     """What a search is for, without the operators of its language."""
-    return _OPERATOR.sub(" ", text)
+    return _OPERATOR.sub(" ", text) if len(text) <= _LONGEST else text

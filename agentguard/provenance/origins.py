@@ -126,8 +126,6 @@ def origin_of(value: str, reading: Reading) -> Origin:
         return found("user", places)
     if any(label(source) == "trusted" for source in sources):
         return found("trusted", places)
-    if spoken.has_made(value):
-        return found("own", places)
     echoes = spoken.since(value)
 
     def evident(source: Source) -> bool:

@@ -24,12 +24,17 @@ _ACTS: Final = frozenset({
     "click", "type", "fill", "select", "press", "hover", "check", "uncheck", "scroll", "drag", "choose",
     "tap", "input",
 })  # fmt: skip
+_MOVING: Final = frozenset(
+    {"navigate", "goto", "go", "open", "back", "forward", "tab", "tabs", "new", "visit", "load"}
+)
+_LOOKING: Final = frozenset({"snapshot", "state", "wait"})
 _HANDLES: Final = frozenset({"ref", "element", "uid", "selector", "index", "target", "locator", "node"})
 _HANDLE: Final = re.compile(r"[a-z]{0,4}\d{1,6}(?:[a-z]{1,2}\d{1,6})?")
 _URL: Final = re.compile(
     r"(?<![\w/])(?:page url|current url|url|location)\W{1,4}(https?://[^\s/\"'<>`]{1,253})", re.IGNORECASE
 )
-_LOOKED_AT: Final = 4_000
+_LOOKED_AT: Final = 400
+"""Characters at the head of a result, where the browser itself speaks; what follows is the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,13 @@ def _browser(source: Source) -> bool:
 def _origin(reading: Reading) -> str:
     """Where the browser is, as its newest result that says it says."""
     for source in reversed(reading.seen.sources):
-        if _browser(source):
+        words = set(name_words(source.tool))
+        if _TOOLS.isdisjoint(words):
+            continue
+        moved = not _MOVING.isdisjoint(words)  # it is somewhere else now, whatever came before
+        if moved or not (_ACTS | _LOOKING).isdisjoint(words):
             found = _said(source)
-            if found:
+            if found or moved:
                 return found.pop() if len(found) == 1 else ""
     return ""
 

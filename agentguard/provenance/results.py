@@ -30,6 +30,8 @@ LONG_WORDS: Final = 12
 """A field with more words is text."""
 
 _LONG: Final = 120
+_NAME: Final = 200
+"""Characters of a field's name that are kept: it stands beside each of its values."""
 _PARSED: Final = 1 << 18
 _DEEPEST: Final = 24
 _LEAVES: Final = 20_000
@@ -129,8 +131,11 @@ def is_long(text: str) -> bool:
     return len(text) > _LONG or "\n" in text.strip() or len(text.split()) > LONG_WORDS
 
 
-def parse_result(content: Any, *, document: bool = False, fetched: bool = False) -> Parsed:
-    """A result as fields. `document`: the tool returns texts that others write; `fetched`: from anywhere."""
+def parse_result(
+    content: Any, *, document: bool = False, fetched: bool = False, people: bool = False
+) -> Parsed:
+    """A result as fields. `document`: the tool returns texts that others write; `fetched`: from anywhere;
+    `people`: it looks people up, so that printed records may say where they are reached."""
     found = Parsed()
     data = _data(content)
     laid: Laid | None = None
@@ -139,12 +144,12 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
             data, found.cut = data[:LARGEST], True
         parsed = None if fetched else _read(data, document)
         if not fetched and not document:
-            parsed, laid = _printed(data, parsed)
+            parsed, laid = _printed(data, parsed, people)
         if parsed is None:
             _text(found, data)
             return found
         data = parsed
-    found.structured = not fetched
+    found.structured = not fetched and (laid is None or laid.sure)
     if isinstance(data, (Mapping, list, tuple)):
         _walk(found, data, None, "", 0)
     else:
@@ -156,16 +161,16 @@ def parse_result(content: Any, *, document: bool = False, fetched: bool = False)
     return found
 
 
-def _printed(text: str, parsed: Any) -> tuple[Any, Laid | None]:
+def _printed(text: str, parsed: Any, people: bool) -> tuple[Any, Laid | None]:
     """The records of a text that was printed for people, also where it passes for YAML: its labels begin with
     capitals, so that what somebody wrote in it was not escaped."""
     if parsed is None:
-        laid = laid_out(text)
+        laid = laid_out(text, people=people)
         return (None if laid is None else laid.rows), laid
     keys = list(_keys(parsed))
     if text.lstrip()[:1] in _OPENING or not any(key[:1].isupper() for key in keys):
         return parsed, None
-    laid = laid_out(text) if _flat(parsed) else None
+    laid = laid_out(text, people=people) if _flat(parsed) else None
     if laid is not None:
         return laid.rows, laid
     return (None if has_room(keys) else parsed), None
@@ -245,7 +250,7 @@ def _read(text: str, document: bool) -> Any:
         data = _json(stripped)
         if data is None:
             data = _literal(stripped)
-    elif stripped[0] == "<":
+    elif stripped[0] == "<" and not document:
         data = from_xml(stripped)
     if data is None and not document and number_like(stripped):
         return stripped if len(stripped) < 64 else None
@@ -377,7 +382,7 @@ def _mapping(
                 _walk(found, one, None, name, depth + 1)
             data = {key: value for key, value in data.items() if value is not listed}
     for key, value in data.items():
-        inside = f"{name}.{key}" if name else str(key)
+        inside = (f"{name}.{key}" if name else str(key))[:_NAME]
         if table and record is not None and not isinstance(value, (Mapping, list, tuple)):
             # A table inside of a record (who may see it, with which right) is part of it.
             found.leaf(record, f"{name}.key" if name else "key", str(key))
@@ -385,7 +390,7 @@ def _mapping(
         elif table:
             row = found.record(above if record is None else record)
             found.leaf(row, "key", str(key))
-            _walk(found, value, row, str(key), depth + 1)
+            _walk(found, value, row, str(key)[:_NAME], depth + 1)
         else:
             nested = isinstance(value, Mapping) and not all(
                 isinstance(one, (str, int, float, bool, type(None))) for one in value.values()

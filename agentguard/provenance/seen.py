@@ -38,6 +38,9 @@ _DIGITS: Final = 3
 _LABELLED: Final = 65_536
 _BESIDE: Final = 60
 _WORDS_BESIDE: Final = 4
+_OPENING: Final = frozenset(
+    {"api", "access", "signing", "ssh", "encryption", "recovery", "private", "master", "license"}
+)
 _COMMON: Final = frozenset({"id", "key"})
 
 Label = Literal["named", "enum", "searched", "chained", "linked", "wild", "effect", "trusted", "own"]
@@ -257,7 +260,7 @@ def labelled(name: str, text: str) -> Iterator[tuple[str, str]]:
     labels = _labels()
     spoken = name_words(name)
     of_field = set(spoken) & labels
-    if of_field <= _COMMON and spoken[-1:] and spoken[-1] in _COMMON:
+    if of_field <= _COMMON and (spoken in (("id",), ("key",)) or spoken[-1:] == ("id",)):
         of_field = set()  # what a thing is called by: `id`, `order_id`, `key`
     if of_field:
         label = min(of_field)
@@ -267,8 +270,10 @@ def labelled(name: str, text: str) -> Iterator[tuple[str, str]]:
         return
     for token, value in codes(text[:_LABELLED]):
         at = text.find(value)
-        near = set(tokens(text[max(0, at - _BESIDE) : at].casefold())[-_WORDS_BESIDE:]) & labels
-        near = near if near - _COMMON else set()
+        beside = set(tokens(text[max(0, at - _BESIDE) : at].casefold())[-_WORDS_BESIDE:])
+        near = beside & labels
+        if near <= _COMMON and ("key" not in near or beside.isdisjoint(_OPENING)):
+            continue
         if near:
             yield token, min(near)
 

@@ -92,7 +92,9 @@ class Series:
         if fold(one.value.text) in slot.values:
             return True
         for place in one.origin.places:
-            if (place.source.tool, place.name) in slot.columns and self._shows(place.source, reading):
+            shown = place.source.number in self.texts
+            led = shown or (not one.facts["external"] and self._shows(place.source, reading))
+            if led and (place.source.tool, place.name) in slot.columns:
                 return True
         if one.facts["instructed"] and not slot.instructed:
             return False
@@ -114,9 +116,10 @@ class Series:
 
     def _holds(self, text: str, reading: Reading) -> bool:
         seen = reading.seen
-        return any(place.source.number in self.texts for place in seen.whole(text)) or any(
-            part.source.number in self.texts for part in seen.parts(text)
-        )
+        if any(place.source.number in self.texts for place in seen.whole(text)):
+            return True
+        # A single word of a text leads anywhere.
+        return " " in text.strip() and any(part.source.number in self.texts for part in seen.parts(text))
 
 
 def series_of(tool: str, judged: Sequence[Judged], reading: Reading) -> Series | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -54,6 +55,11 @@ _SENDING: Final = frozenset({"send", "grant", "pay", "fetch"})
 _SHOWN: Final = 16
 _REJECTED: Final = 256
 """Rejected calls of one tool that are told apart; beyond, none of its calls is covered."""
+_FAILED: Final = re.compile(
+    r"\b(?:error|fail|failed|exists|denied|invalid|refused|not found|cannot)\b", re.IGNORECASE
+)
+_READ: Final = 500
+_WRITTEN: Final = frozenset({"mail", "chat", "task", "web"})
 _UNKNOWN: Final = frozenset({"wild", "text", "nowhere"})
 _MEANT: Final = frozenset({"user", "own", "designated"})
 
@@ -124,9 +130,10 @@ class Tracker:
         kind = Kind(tool, facts, args)
         fetched = kind.action == "fetch"
         document = fetched or kind.document or _is_document(kind, facts)
-        parsed = parse_result(content, document=document, fetched=fetched)
+        people = "people" in kind.topics and kind.topics.isdisjoint(_WRITTEN)
+        parsed = parse_result(content, document=document, fetched=fetched, people=people)
         short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
-        keys = None if args is None else keys_of(args, facts.get("roles") or {})
+        keys = None if args is None else keys_of(args, self._unseen)
         source = Source(
             number=len(self.seen.sources),
             tool=tool,
@@ -148,15 +155,18 @@ class Tracker:
         else:
             source.label = label_of(source, self._reading())
         if effect and args is not None:
-            self._spoke(kind, facts, args, source.number)
+            self._spoke(kind, facts, args, source.number, made=not _failed(content))
         self.seen.add(source, parsed)
         self._labels.append(source.label)
 
-    def _spoke(self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], at: int) -> None:
+    def _spoke(
+        self, kind: Kind, facts: Mapping[str, Any], args: Mapping[str, Any], at: int, *, made: bool
+    ) -> None:
         for value in values_of(kind.action, facts.get("roles") or {}, args):
             if not self.request.holds(value.text):
                 self.spoken.add(value.text, at)
-                if kind.action == "create" and value.role in ("object", "path") and self._unseen(value.text):
+                named = kind.action == "create" and value.role in ("object", "path")
+                if named and made and self._unseen(value.text):
                     self.spoken.made(value.text)
                 if value.key:
                     self._filled.setdefault(value.role, set()).add(fold(value.text))
@@ -264,7 +274,9 @@ class Tracker:
         echoed = [one for one in seen.sources if one.label == "effect" and _tells(one)]
         quotes, leaving = self._leaving(kind, judged, facts, args, reading)
         meant = bool(keys) and all(one.origin.name in _MEANT for one in keys)
-        grade = kind_of(kind, reading, meant=meant and stakes_of(kind.action) != "high")
+        grade = kind_of(
+            kind, reading, meant=meant and stakes_of(kind.action) != "high" and kind.action != "grant"
+        )
         verb, stakes = asked_for(kind, request), stakes_of(kind.action)
         own = bool(kind.verb) and kind.verb in request.verbs
         given = bool(keys) and all(one.origin.name == "user" for one in keys)
@@ -310,8 +322,11 @@ class Tracker:
         outside = leads_outside(value, kind.action)
         if origin.name == "wild" and _narrowed(value, origin, kind, reading) and not outside:
             origin = replace(origin, name="structured")
-        if origin.name in _UNKNOWN and kind.action in ("create", "update") and within(value, reading.request):
+        changes = kind.action in ("create", "update") and value.role in ("object", "path")
+        if changes and origin.name in _UNKNOWN and within(value, reading.request):
             origin = replace(origin, name="structured")
+        if changes and not value.link and reading.spoken.has_made(value.text):
+            origin = replace(origin, name="own")
         if value.role == "recipient" and reading.request.only_mentions(value.text):
             origin = replace(origin, name="nowhere")
         return judge(value, origin, reading, self._filled, external=outside)
@@ -332,7 +347,7 @@ class Tracker:
         if any(covers for _, covers in self._covering(kind, facts, args, plans)):
             return True
         reading = self._reading()
-        if self._leaving(kind, judged, facts, args, reading)[1]:
+        if self._leaving(kind, judged, facts, args, reading, covered=True)[1]:
             return False
         if offer.page is not None and offer.page.covers(kind, judged, reading):
             return True
@@ -348,7 +363,7 @@ class Tracker:
         for plan in plans:
             reading = self._under(plan)
             judged = self._judged(kind, facts, args, reading)
-            leaving = self._leaving(kind, judged, facts, args, reading)[1]
+            leaving = self._leaving(kind, judged, facts, args, reading, covered=True)[1]
             yield plan, plan.covers(kind, judged, reading, facts, self.request) and not leaving
 
     def _leaving(
@@ -358,7 +373,10 @@ class Tracker:
         facts: Mapping[str, Any],
         args: Mapping[str, Any],
         reading: Reading,
+        *,
+        covered: bool = False,
     ) -> tuple[str, list[Disclosed]]:
+        """What is passed on and what is disclosed; under a grant also by what is only made."""
         addressed = any(one.value.role in ("recipient", "destination") for one in judged)
         if kind.action in ASKING and not addressed:
             return "none", []
@@ -366,18 +384,29 @@ class Tracker:
         texts = [value.text for value in values if value.role in _CONTENT]
         quotes = passes_on(texts, reading)
         typed = works_on_pages(kind.words)  # what is typed into a page goes to its host
-        if kind.action not in _SENDING and not addressed and not typed:
+        if kind.action not in _SENDING and not addressed and not typed and not covered:
             return quotes, []
         found = {(one.what, one.label, one.source.number): one for one in disclosed(texts, reading)}
-        found = {key: one for key, one in found.items() if not _goes_back(one, args)}
+        if kind.action in ("create", "update"):
+            found = {key: one for key, one in found.items() if not _goes_back(one, facts, args)}
         return quotes, list(found.values())[:_SHOWN]
 
 
-def _goes_back(one: Disclosed, args: Mapping[str, Any]) -> bool:
+def _failed(content: Any) -> bool:
+    """Whether a result reads as if nothing was made."""
+    return _FAILED.search(str(content)[:_READ]) is not None
+
+
+def _goes_back(one: Disclosed, facts: Mapping[str, Any], args: Mapping[str, Any]) -> bool:
     """Whether what was copied is written to where it was read: the same file of the same repository."""
     if one.what != "copy" or not one.source.keys:
         return False
-    given = {fold(value) for value in args.values() if isinstance(value, str)}
+    roles = facts.get("roles") or {}
+    given = {
+        fold(value)
+        for name, value in args.items()
+        if isinstance(value, str) and roles.get(name) in ("object", "path", "recipient")
+    }
     return all(fold(key) in given for key in one.source.keys)
 
 
