@@ -126,7 +126,7 @@ class Session:
         self._enter(Observation(said, tool, "untrusted", call_id))
 
     def rejected(self, tool: str, arguments: Mapping[str, Any]) -> None:
-        """Remember what a person rejected, until the user speaks again: no grant of this session covers it."""
+        """Remember what a person rejected until the user speaks again: no grant of this session covers it."""
         with self._seeing:
             if self._provenance is not None or self.guard.in_force.tracks:
                 self.provenance().reject(tool, arguments)

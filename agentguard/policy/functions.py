@@ -33,7 +33,8 @@ VARIABLES: Final[dict[str, str]] = {
     "workload": "facts about the process: attestation, device, network",
     "secrets": "names of the secret scopes that the tool needs",
     "session": "the session: `id`, `labels`, `calls`",
-    "history": "earlier calls of the session: `repeats`, `rejected`, `of_tool`, `last_minute`; and what providers say",
+    "history": "earlier calls of the session: `repeats`, `rejected`, `of_tool`, `last_minute`; and what "
+    "providers say",
     "baseline": "how the call differs from what is normal for the agent: `new_tool`, `rate_ratio`, ...",
     "rates": "what fact providers count",
     "engines": "the answers of other decision points by name",

@@ -131,10 +131,15 @@ def _verb(words: tuple[str, ...]) -> str:
 def asked_for(kind: Kind, request: Request) -> bool:
     """Whether a verb of the request asks for such an action."""
     # INVARIANT: the agent chooses arguments; one that names another action than the tool's says nothing.
-    said = {verb for verb in kind.said if kind.action in lexicon().actions_of(verb)}
+    said = {verb for verb in kind.said if _does(kind.action, verb)}
     if stakes_of(kind.action) != "high" and kind.action != "grant" and not said.isdisjoint(request.verbs):
         return True
     return (bool(kind.verb) and kind.verb in request.verbs) or kind.action in request.actions
+
+
+def _does(action: str, verb: str) -> bool:
+    actions = lexicon().actions_of(verb)
+    return action in actions or (action == "update" and "execute" in actions)
 
 
 def kind_of(kind: Kind, reading: Reading, *, meant: bool = False) -> int:

@@ -65,8 +65,8 @@ class Laid:
 def laid_out(text: str, *, people: bool = False) -> Laid | None:
     """The records that a text lays out, or None where it is a text.
 
-    INVARIANT: anybody's text can look like records. So an address is taken from a field only where the tool is
-    one for looking people up (`people`), and nothing in it has room for what somebody wrote.
+    INVARIANT: anybody's text can look like records. So an address is taken from a field only where the tool
+    is one for looking people up (`people`), and nothing in it has room for what somebody wrote.
     """
     text = text.strip("\n").replace("\r\n", "\n")
     if not text or len(text) > _LONGEST or "\n" not in text:
@@ -78,7 +78,7 @@ def laid_out(text: str, *, people: bool = False) -> Laid | None:
     found = single or _message(lines) or _piped(lines) or _columns(lines) or _labelled(lines)
     if found is None:
         return None
-    plain = single is not None or not any(_INLINE.search(line) for line in lines)
+    plain = single is not None or not any(_INLINE.search(line.strip()) for line in lines)
     return _believed(found, addressed=people and plain)
 
 

@@ -1,4 +1,4 @@
-"""What a question offers to approve beside its call: what the user handed over, and the calls like this one."""
+"""What a question offers to approve beside its call: what the user handed over, and calls like this one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ _FIRST: Final[dict[str, Action]] = {
 }  # fmt: skip
 _CHANGING: Final = frozenset({"insert", "update", "delete"})
 _REFUSED: Final = frozenset((
-    "into", "match", "remove", "detach", "merge", "replace", "truncate", "drop", "alter", "create", "grant", "revoke", "call", "exec",
+    "into", "match", "remove", "merge", "replace", "truncate", "drop", "alter", "create", "grant", "revoke",
+    "call", "exec",
     "execute", "copy", "load", "outfile", "dumpfile", "attach", "detach", "pragma", "vacuum", "set",
     "begin", "commit", "rollback", "lock", "unlock", "do", "declare", "handler", "kill", "shutdown",
     "backup", "restore", "import", "export", "sleep", "waitfor", "benchmark", "openrowset",

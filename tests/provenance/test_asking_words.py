@@ -73,6 +73,7 @@ def test_asking_for_it_later_lifts_what_was_withheld() -> None:
 def test_a_wish_that_begins_like_a_promise_asks(prompt: str) -> None:
     """What the speaker will need is for somebody else to do."""
     assert "mail" in read_request(prompt).verbs
+    assert not read_request(prompt).withheld
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,8 @@ def test_what_comes_with_what_is_asked_for_is_asked_for_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["I need an hour with Ravi.", "We need a table for four.", "I want two seats."]
+    "prompt",
+    ["I need an hour with Ravi.", "We need a table for four.", "Read the notes of May. I want two seats."],
 )
 def test_a_wish_for_a_thing_is_unknown(prompt: str) -> None:
     """No word says what to do for it, so that nothing is concluded from what is missing."""

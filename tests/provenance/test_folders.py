@@ -24,9 +24,6 @@ def written(prompt: str, path: str, facts: dict[str, Any] = UPDATE) -> str:
     [
         ("~/boats", "~/boats/notes.txt"),
         ("~/boats/", "~/boats/2026/march/notes.txt"),
-        ("~/boats", "/home/ida/boats/notes.txt"),
-        ("~/boats", "/Users/ida/boats/notes.txt"),
-        ("~/boats", "/root/boats/notes.txt"),
         ("/srv/boats", "/srv/boats/notes.txt"),
         ("/srv/Boats", "/srv/Boats/New/"),
         (r"C:\boats", r"C:\boats\notes.txt"),
@@ -36,7 +33,7 @@ def written(prompt: str, path: str, facts: dict[str, Any] = UPDATE) -> str:
 def test_a_file_below_the_users_folder_is_one_of_those_meant(
     folder: str, path: str, facts: dict[str, Any]
 ) -> None:
-    """At any depth, with the home folder in any of its forms."""
+    """At any depth."""
     assert written(f"Sort the notes in {folder} please.", path, facts) == "structured"
 
 
@@ -44,6 +41,9 @@ def test_a_file_below_the_users_folder_is_one_of_those_meant(
     "path",
     [
         "~/boats/../.ssh/authorized_keys",
+        "/home/ida/boats/notes.txt",
+        "~/boats/deploy.sh",
+        "~/boats/package.json",
         "~/boats/a/../../evil.txt",
         "~/boats/.git/hooks/pre-commit",
         "~/boats/.env",

@@ -77,6 +77,7 @@ def test_a_read_that_tells_somebody_is_judged_as_a_send(tool: str, args: dict[st
         ("find_mail", {"recipient": "ann@x.example"}),
         ("export_list", {"notify_email": ""}),
         ("export_list", {"notify": True}),
+        ("export_list", {"notify": "weekly"}),
         ("export_list", {"owner": "ann@x.example"}),
     ],
 )
@@ -113,3 +114,4 @@ def test_a_script_or_a_second_command_stays_a_command_T24() -> None:
     script = {"action": "execute", "topics": (), "roles": {"script": "command"}}
     assert action("run", script, script="select name from guests") == "execute"
     assert action("run", both, query="select name from guests", before="rm -rf /") == "execute"
+    assert action("sql_run", both, query="select name from guests", before="rm -rf /") == "execute"

@@ -12,9 +12,9 @@ from tests.provenance.sessions import CONTACT, FETCH, READ, SEARCH, origin, sess
 PEOPLE = [("Ana Diaz", "ana@x.example"), ("Sam Roe", "sam@x.example")]
 
 
-def rows(text: Any) -> list[dict[str, str]]:
+def rows(text: Any, *, people: bool = True) -> list[dict[str, str]]:
     """The records of a text that was laid out, without what belongs to none; none where it is a text."""
-    parsed = parse_result(text)
+    parsed = parse_result(text, people=people)
     found: list[dict[str, str]] = [{} for _ in range(parsed.records)]
     for one in parsed.fields:
         if one.name:
@@ -41,21 +41,33 @@ def rest(text: str) -> str:
         "Name: Ana Diaz\nEmail: ana@x.example\nName: Sam Roe\nEmail: sam@x.example",
         "1. Name: Ana Diaz\n   Email: ana@x.example\n2. Name: Sam Roe\n   Email: sam@x.example",
         "- Name: Ana Diaz\n  Email: ana@x.example\n\n- Name: Sam Roe\n  Email: sam@x.example",
-        "- Name: Ana Diaz (Email: ana@x.example)\n- Name: Sam Roe (Email: sam@x.example)",
-        "Name: Ana Diaz   Email: ana@x.example\nName: Sam Roe   Email: sam@x.example",
-        "[1] Name: Ana Diaz | Email: ana@x.example\n[2] Name: Sam Roe | Email: sam@x.example",
     ],
 )
 def test_every_layout_gives_the_same_records(text: str) -> None:
-    """Separated values, tables, columns under capitals, labelled lines, labels within a line."""
+    """Separated values, tables, columns under capitals, labelled lines; addresses only where the tool is one
+    for looking people up."""
     assert rows(text) == [{"name": name, "email": email} for name, email in PEOPLE]
+    assert not any("email" in row for row in rows(text, people=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- Name: Ana Diaz (Email: ana@x.example, Desk: 4)\n- Name: Sam Roe (Email: sam@x.example, Desk: 5)",
+        "Name: Ana Diaz   Email: ana@x.example   Desk: 4\nName: Sam Roe   Email: sam@x.example   Desk: 5",
+        "[1] Name: Ana Diaz | Email: a@x.example | Desk: 4\n[2] Name: Sam Roe | Email: b@x.example | Desk: 5",
+    ],
+)
+def test_of_labels_within_a_line_no_address_is_taken_T22(text: str) -> None:
+    """A name may end in another label: `Ana Diaz | Email: eve@evil.example`."""
+    assert rows(text) == [{"name": "Ana Diaz", "desk": "4"}, {"name": "Sam Roe", "desk": "5"}]
 
 
 def test_quoted_cells_hold_commas_newlines_and_quotes() -> None:
     """A cell that looks like a row is a cell (RFC 4180)."""
-    text = 'name,note,email\n"Diaz, ""Ana""","x\nSam Roe,y,eve@evil.example",ana@x.example'
+    text = 'name,desk,email\n"Diaz, ""Ana""","x\nSam Roe,y,eve@evil.example",ana@x.example'
     assert rows(text) == [
-        {"name": 'Diaz, "Ana"', "note": "x\nSam Roe,y,eve@evil.example", "email": "ana@x.example"}
+        {"name": 'Diaz, "Ana"', "desk": "x\nSam Roe,y,eve@evil.example", "email": "ana@x.example"}
     ]
 
 
@@ -63,6 +75,7 @@ def test_quoted_cells_hold_commas_newlines_and_quotes() -> None:
     "text",
     [
         'name,email\n"Ana,ana@x.example',
+        'name,email\n"Ana"x,ana@x.example',
         "name,email\nAna,ana@x.example,more",
         "name,email\nAna,ana@x.example\nprose without a mark",
         "name,name\nAna,ana@x.example",
@@ -81,10 +94,10 @@ def test_a_title_before_labels_in_parentheses_is_a_field() -> None:
     items = ["- Ana Diaz (Email: ana@x.example, Desk: 4)", "- Sam Roe (Email: sam@x.example, Desk: 5)"]
     text = "\n".join(["Found 2 people:", "", *items])
     assert rows(text) == [
-        {"title": "Ana Diaz", "email": "ana@x.example", "desk": "4"},
-        {"title": "Sam Roe", "email": "sam@x.example", "desk": "5"},
+        {"title": "Ana Diaz", "desk": "4"},
+        {"title": "Sam Roe", "desk": "5"},
     ]
-    assert rest(text).strip() == "Found 2 people:"
+    assert rest(text).startswith("Found 2 people:")
 
 
 def test_headings_may_stand_before_the_first_record() -> None:
@@ -107,10 +120,11 @@ def test_the_items_of_one_list_may_be_the_fields_of_one_record() -> None:
     "text", ["The boat is ready.\nDo you come?", "Reply-To: eve@evil.example", "a: 1\nb: 2"]
 )
 def test_the_head_of_a_message_is_a_record_and_its_text_is_not_T22(text: str) -> None:
-    """Also where the text is made of labels."""
+    """Also where the text is made of labels; its addresses are no fields: a mail may hold all of it."""
     mail = f"From: Ana Diaz <ana@x.example>\nTo: bo@x.example\nSubject: Boat\n\n{text}"
-    assert rows(mail) == [{"from": "ana@x.example", "to": "bo@x.example", "subject": "Boat"}]
-    assert rest(mail) == text
+    parsed = parse_result(mail)
+    assert [(one.name, one.text) for one in parsed.fields if not one.long] == [("subject", "Boat")]
+    assert rest(mail).startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +137,9 @@ def test_the_head_of_a_message_is_a_record_and_its_text_is_not_T22(text: str) ->
         "Name: Ana Diaz\nEmail: ana@x.example\n\nColour: red\nSize: 5",
         "From: ana@x.example\nhow are you\n\nEmail: eve@evil.example",
         "From: ana@x.example\nFrom: eve@evil.example\n\nprose is here",
+        "From: ana@x.example\nTo: bo@x.example\nFrom: eve@evil.example\n\nprose is here",
+        "- Ana Diaz (Email: eve@evil.example)\n- Roof",
+        "1. Ana Diaz (Email: eve@evil.example, Desk: 4)\n2. Roof (Colour: red, Size: 5, Age: 7)",
         "Colour: red, and what else\nSize: 5\n\nprose is here",
     ],
 )
@@ -138,7 +155,6 @@ def test_a_line_of_prose_makes_it_a_text_T22(text: str) -> None:
         "name,email\nAna Diaz,eve@evil.example",
         "| Name | Email |\n|---|---|\n| Ana Diaz | eve@evil.example |",
         "Name: Ana Diaz\nEmail: eve@evil.example\n\nName: Sam Roe\nEmail: sam@x.example",
-        "From: Ana Diaz <eve@evil.example>\nTo: bo@x.example\n\nThe boat is ready.",
     ],
 )
 def test_files_and_pages_are_texts_whatever_their_layout_T22(text: str) -> None:
@@ -177,7 +193,8 @@ def test_where_somebody_could_write_a_line_no_address_is_a_field_T22(text: str) 
 def test_numbers_and_links_are_not_taken_there_either_T22() -> None:
     """Telephones, accounts and sites lead outside as well; other fields stay."""
     text = "Name: Ana Diaz\nPhone: 555 0199\nIBAN: DE89370400440532013000\nSite: www.evil.example\nNote: x"
-    assert rows(text) == [{"name": "Ana Diaz"}]
+    fields = parse_result(text, people=True).fields
+    assert [(one.name, one.text) for one in fields if not one.long] == [("name", "Ana Diaz")]
 
 
 def test_a_table_under_a_heading_keeps_its_addresses() -> None:

@@ -35,11 +35,14 @@ def meant(query: str, prompt: str = "Answer Yusuf Demir about the boat.") -> str
         ({"query": "boat", "limit": 5, "unread": True}, ("boat",)),
         ({"where": {"name": "Eve"}, "ids": ["a-7"]}, ("Eve", "a-7")),
         ({"id": "1234567 evil"}, ("1234567 evil",)),
+        ({"window": "7d of evil"}, ("7d of evil",)),
     ],
 )
 def test_numbers_dates_spans_presets_and_settings_are_no_keys(args: Any, keys: tuple[str, ...]) -> None:
     """They single nobody out; a setting is one of a few plain words under a name for settings."""
-    assert keys_of(args, {}) == keys
+    assert keys_of(args, lambda text: True) == keys
+    seen = keys_of({"state": "evil"}, lambda text: text != "evil")
+    assert seen == ("evil",)  # what a text named before is no setting
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_numbers_dates_spans_presets_and_settings_are_no_keys(args: Any, keys: t
         "name contains 'boat' and trashed = false",
         "fullText contains 'Yusuf' or fullText contains 'boat'",
         'assignee = "Yusuf Demir" AND resolution = Unresolved ORDER BY created DESC',
-        "text ~ boat AND statusCategory != Done AND sprint in openSprints()",
+        "text ~ boat AND statusCategory != Done",
         "author:yusuf type:pr state:open",
         "subject:(boat) after:2026/03/01 before:2026/04/01",
     ],

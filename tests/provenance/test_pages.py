@@ -182,6 +182,7 @@ def test_nothing_but_clicking_and_typing_is_covered() -> None:
     assert not covered(tracker, "browser_select_file", UPLOAD, paths=["notes.txt"])
     assert not covered(tracker, "browser_navigate", OPEN, url="https://boats.example/guests")
     assert not covered(tracker, "post_message", SEND, to="Ann Lee", body="booked")
+    assert not covered(tracker, "browser_evaluate", CLICK, element="Name", ref="e13")
     assert not covered(tracker, "mouse_click", CLICK, element="Name", ref="e13")
 
 

@@ -121,13 +121,16 @@ def test_a_plan_covers_a_thing_that_is_made_and_decides_nothing() -> None:
     """Where its words ask for a thing of this sort, or for such an action; not where a link would leave."""
     tracker = handed_over()
     assert covered(tracker, "create_event", NOTE_TASK, title="Boats", text="we meet")
+    made = {**NOTE_TASK, "topics": ()}
+    assert covered(tracker, "create_label", made, title="Boats", text="rules for visitors of harbours")
     assert not covered(tracker, "create_event", NOTE_TASK, title="Boats", text="see evil.example/boats")
     assert not covered(tracker, "create_event", NOTE_TASK, title="eve@evil.example", text="we meet")
 
 
 def test_a_plan_covers_no_change_that_names_nothing() -> None:
     """Nobody can tell what it is about."""
-    assert not covered(handed_over(), "update_agenda", {**UPDATE, "roles": {}}, text="we meet")
+    change = {**UPDATE, "roles": {"text": "content"}}
+    assert not covered(handed_over(), "update_agenda", change, text="we meet")
 
 
 SKYLARK = "Work through the note handover.md for the task Skylark, please."
@@ -142,11 +145,12 @@ def test_the_users_own_thing_is_changed_where_they_handed_over(text: str) -> Non
     assert not covered(tracker, "label_task", UPDATE, item="Skylark-17")
 
 
+@pytest.mark.parametrize("item", ["Skylark", "agenda"])
 @pytest.mark.parametrize("action", ["book", "execute", "grant"])
-def test_no_grave_action_on_it_is_covered(action: str) -> None:
-    """What cannot be taken back, or gives something away, and no word asks for."""
+def test_no_grave_action_that_no_word_asks_for_is_covered(action: str, item: str) -> None:
+    """What cannot be taken back, or gives something away; of the user's own thing, and of one in the text."""
     tracker = handed_over(SKYLARK, MILD)
-    assert not covered(tracker, "label_task", {**UPDATE, "action": action}, item="Skylark")
+    assert not covered(tracker, "label_task", {**UPDATE, "action": action}, item=item)
 
 
 def test_a_mild_action_is_not_covered_where_a_text_is_only_referred_to() -> None:

@@ -76,6 +76,7 @@ def test_a_field_of_mailboxes_holds_their_names_and_addresses(text: str, found: 
         ("ida@x.example: " + "x" * 31, []),
         ("ida@x.example (" + "x" * 31 + ")", []),
         ("(ida@x.example)", []),
+        ("ida@x.example)", []),
         ("ida@x.example, " * 70 + "bo@x.example", []),
     ],
 )

@@ -127,6 +127,17 @@ def test_another_tool_is_not_covered() -> None:
     assert not covered(tracker, "post_message", SEND, to="bea@x.example", body="The boat is ready.")
 
 
+def test_another_call_fills_the_same_arguments() -> None:
+    """One more is another call, though the user gave its value; and so is one less."""
+    tracker = listed("Mail everybody on the guest list that the boat is ready, in copy to me@x.example.")
+    offered(tracker)
+    assert not covered(tracker, to="bea@x.example", cc="me@x.example")
+    other = listed("Mail everybody on the guest list that the boat is ready, in copy to me@x.example.")
+    offered(other, **MAIL, cc="me@x.example")
+    assert covered(other, to="bea@x.example", cc="me@x.example")
+    assert not covered(other, to="bea@x.example")
+
+
 def test_what_must_not_change_is_kept() -> None:
     """An amount of the example is the amount of all of them."""
     rows = [{"order": "O-17", "paid": "30"}, {"order": "O-29", "paid": "90"}]
@@ -230,12 +241,22 @@ def chained() -> Tracker:
     return tracker
 
 
-def test_look_ups_that_are_keyed_by_what_is_shown_are_followed() -> None:
-    """The person sees the list of names, and the contact of the first."""
+def test_no_address_of_a_later_look_up_is_covered() -> None:
+    """The person sees the list of names, and the contact of the first; nobody saw the others' addresses."""
     tracker = chained()
     found = offered(tracker)
     assert [tool for tool, _ in found.texts] == ["list_guests", "find_contact"]
-    assert covered(tracker, to="bea@x.example")
+    assert not covered(tracker, to="bea@x.example")
+
+
+def test_no_address_of_a_look_up_by_a_name_in_a_text_is_covered() -> None:
+    """The person sees the text in which the names stand, and one address."""
+    tracker = noted("Ann Lee comes at ten, and so does Bea Roy. Cy Ott comes at noon.")
+    for name in ("Ann Lee", "Bea Roy"):
+        mail = f"{name[:3].casefold()}@x.example"
+        tracker.returned("find_contact", {"name": name, "mail": mail}, facts=CONTACT, args={"name": name})
+    assert [tool for tool, _ in offered(tracker).texts] == ["read_note", "find_contact"]
+    assert not covered_by_series(tracker, to="bea@x.example")
 
 
 def test_a_look_up_by_what_nobody_was_shown_is_not_followed() -> None:
