@@ -24,7 +24,7 @@ __all__ = ["LONGEST", "Plan", "Plans", "forbidden", "text_of"]
 LONGEST: Final = 20_000
 """Characters of a text that can be a plan: what a person can still be shown."""
 
-_NEVER: Final = frozenset({"pay", "delete", "credential", "grant"})
+_NEVER: Final = frozenset({"pay", "delete", "credential"})
 _HANDED: Final[frozenset[Label]] = frozenset({"named", "enum", "searched", "chained"})
 _MOST: Final = 6
 _RIGHTS: Final = frozenset(

@@ -229,7 +229,8 @@ class Tracker:
             if not leaving:
                 page = page_of(kind, judged, reading)
             wanted = self.request.asks_effect or self.request.delegated or self.request.unknown
-            if page is None and wanted and not leaving and not forbidden(kind, judged, facts):
+            allowed = kind.action != "grant" and not forbidden(kind, judged, facts)
+            if page is None and wanted and not leaving and allowed:
                 series = series_of(tool, judged, reading)
             found = offer_of(self._choose(kind, facts, args), series, page)
             if found is not None:
@@ -351,7 +352,7 @@ class Tracker:
             return False
         if offer.page is not None and offer.page.covers(kind, judged, reading):
             return True
-        if offer.series is None or forbidden(kind, judged, facts):
+        if offer.series is None or kind.action == "grant" or forbidden(kind, judged, facts):
             return False
         return offer.series.covers(tool, judged, reading)
 
