@@ -19,7 +19,7 @@ Shown = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A plan, a series or both. `id` is a digest of all that a person is shown of it."""
+    """A plan, a series, a page or several of them. `id` is a digest of all that a person is shown of it."""
 
     id: str
     plan: Plan | None

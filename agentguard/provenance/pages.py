@@ -27,6 +27,8 @@ _ACTS: Final = frozenset({
 _MOVING: Final = frozenset(
     {"navigate", "goto", "go", "open", "back", "forward", "tab", "tabs", "new", "visit", "load"}
 )
+_LEADING: Final = frozenset({"click", "press", "select", "choose", "tap"})
+"""What may lead elsewhere: where the browser is then it has to say."""
 _LOOKING: Final = frozenset({"snapshot", "state", "wait"})
 _HANDLES: Final = frozenset({"ref", "element", "uid", "selector", "index", "target", "locator", "node"})
 _HANDLE: Final = re.compile(r"[a-z]{0,4}\d{1,6}(?:[a-z]{1,2}\d{1,6})?")
@@ -86,7 +88,7 @@ def _origin(reading: Reading) -> str:
         words = set(name_words(source.tool))
         if _TOOLS.isdisjoint(words):
             continue
-        moved = not _MOVING.isdisjoint(words)  # it is somewhere else now, whatever came before
+        moved = not (_MOVING | _LEADING).isdisjoint(words)  # maybe elsewhere now, whatever came before
         if moved or not (_ACTS | _LOOKING).isdisjoint(words):
             found = _said(source)
             if found or moved:

@@ -71,12 +71,13 @@ class Field:
 @dataclass(slots=True)
 class Parsed:
     """Fields of records, `parents` the record that holds a record; `structured` says that a program laid them
-    out, `cut` that something is missing."""
+    out, `printed` that it printed a text, which has room for anything, `cut` that something is missing."""
 
     fields: list[Field] = field(default_factory=list)
     records: int = 0
     parents: dict[int, int] = field(default_factory=dict)
     structured: bool = False
+    printed: bool = False
     cut: bool = False
 
     def record(self, above: int | None = None) -> int:
@@ -149,7 +150,7 @@ def parse_result(
             _text(found, data)
             return found
         data = parsed
-    found.structured = not fetched and (laid is None or laid.sure)
+    found.structured, found.printed = not fetched and (laid is None or laid.sure), laid is not None
     if isinstance(data, (Mapping, list, tuple)):
         _walk(found, data, None, "", 0)
     else:

@@ -71,6 +71,7 @@ class Series:
             self.tool,
             *lines,
             *[f"{path.removeprefix('args.')} = {text}" for path, text in sorted(self.kept)],
+            "everything else, such as what is written: as the agent says",
         )
 
     def covers(self, tool: str, judged: Sequence[Judged], reading: Reading) -> bool:

@@ -60,6 +60,11 @@ _FAILED: Final = re.compile(
 )
 _READ: Final = 500
 _WRITTEN: Final = frozenset({"mail", "chat", "task", "web"})
+_WORDS_OF_OTHERS: Final = frozenset((
+    "note", "notes", "feedback", "comment", "comments", "review", "reviews", "message", "messages", "post",
+    "posts", "bio", "reply", "replies", "request", "requests", "ticket", "tickets", "response", "responses",
+    "form", "forms", "survey", "history", "activity", "description", "body",
+))  # fmt: skip
 _UNKNOWN: Final = frozenset({"wild", "text", "nowhere"})
 _MEANT: Final = frozenset({"user", "own", "designated"})
 
@@ -130,7 +135,8 @@ class Tracker:
         kind = Kind(tool, facts, args)
         fetched = kind.action == "fetch"
         document = fetched or kind.document or _is_document(kind, facts)
-        people = "people" in kind.topics and kind.topics.isdisjoint(_WRITTEN)
+        written = not (kind.topics.isdisjoint(_WRITTEN) and _WORDS_OF_OTHERS.isdisjoint(kind.words))
+        people = "people" in kind.topics and not written
         parsed = parse_result(content, document=document, fetched=fetched, people=people)
         short = not parsed.cut and all(not item.long and _inert(item.text) for item in parsed.fields)
         keys = None if args is None else keys_of(args, self._unseen)
@@ -142,12 +148,13 @@ class Tracker:
             action=kind.action,
             topics=kind.topics,
             structured=parsed.structured,
-            inert=trusted or short,
+            inert=trusted or (short and not parsed.printed),
             records=parsed.records,
             keys=keys,
             parents=parsed.parents,
         )
-        effect = kind.action not in ASKING
+        # What a read returns stays the words of others, also where it tells somebody.
+        effect = kind.action not in ASKING and facts.get("action") not in ASKING
         if trusted:
             source.label = "trusted"
         elif effect:

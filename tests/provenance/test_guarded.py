@@ -333,11 +333,22 @@ def test_a_page_is_one_question_until_the_browser_is_elsewhere() -> None:
         page = '- Page URL: https://boats.example/\n- button "Book" [ref=e12]\n- button "Done" [ref=e13]\n'
         work.call("browser_snapshot", page)
         for ref in ("e12", "e13"):
-            assert work.call("browser_click", ref=ref)
+            assert work.call("browser_click", page, ref=ref)
         assert len(ben.asked) == 1
         assert "further clicks and typing on https://boats.example" in ben.asked[0].shown["plan"]["series"][1]
         ben.plan = False
         work.call("browser_snapshot", page.replace("boats.example", "evil.example"))
         ben.approves = False
         assert not work.call("browser_click", ref="e13")
+        assert len(ben.asked) == 2
+
+
+def test_a_click_that_does_not_say_where_it_led_ends_the_page_T22() -> None:
+    """It may have led anywhere; typing there is asked about again."""
+    with Work("Book the tour for Ann Lee.", ben := Ben(plan=True)) as work:
+        ben.done.set()
+        page = '- Page URL: https://boats.example/\n- button "Book" [ref=e12]\n- button "Done" [ref=e13]\n'
+        work.call("browser_snapshot", page)
+        for ref in ("e12", "e13"):
+            assert work.call("browser_click", "clicked", ref=ref)
         assert len(ben.asked) == 2

@@ -152,7 +152,7 @@ def test_a_plan_holds_its_texts_its_series_its_tools_and_its_uses() -> None:
     asked = question(GUESTS, "Mail everybody on the guest list that we meet at ten.")
     plan = asked.shown["plan"]
     assert [one["from"] for one in plan["texts"]] == ["list_todos"]
-    assert plan["series"] == ["send_mail", "to: `mail` of `list_todos`"]
+    assert plan["series"][:2] == ["send_mail", "to: `mail` of `list_todos`"]
     assert set(plan["tools"]) == {"send_mail"}
     assert plan["tools"]["send_mail"] == asked.tool_digest
     assert plan["uses"] == 2 * len(GUESTS)

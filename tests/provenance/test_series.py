@@ -31,6 +31,9 @@ ASKED = "Mail everybody on the guest list that the boat is ready."
 NAMED = "Mail everybody whom guests.md mentions that the boat is ready."
 MAIL = {"to": "ann@x.example", "subject": "Boat", "body": "The boat is ready."}
 
+OTHERWISE = "everything else, such as what is written: as the agent says"
+"""What a person is told of the arguments that decide nothing."""
+
 
 def listed(prompt: str = ASKED, rows: Any = ROWS) -> Tracker:
     tracker = session(prompt)
@@ -72,7 +75,7 @@ def test_another_entry_of_the_same_column_is_covered() -> None:
     """Of the listing that the person was shown whole."""
     tracker = listed()
     found = offered(tracker)
-    assert found.said() == ("send_mail", "to: `mail` of `list_guests`")
+    assert found.said() == ("send_mail", "to: `mail` of `list_guests`", OTHERWISE)
     assert found.items == len(ROWS)
     assert all(str(text) in found.texts[0][1] for row in ROWS for text in row.values())
     assert covered(tracker, to="bea@x.example")
@@ -173,7 +176,7 @@ def test_another_value_of_that_shape_in_the_text_is_covered() -> None:
     """Where the example is part of a text, the text is what is shown."""
     tracker = noted()
     found = offered(tracker)
-    assert found.said() == ("send_mail", "to: any email in the text")
+    assert found.said() == ("send_mail", "to: any email in the text", OTHERWISE)
     assert found.texts == (("read_note", LETTER),)
     assert found.series is not None
     assert covered_by_series(tracker, to="bea@x.example")
@@ -190,7 +193,7 @@ def test_a_name_in_the_text_is_covered_where_the_example_was_one() -> None:
     """And no address, nor what stands in no text."""
     tracker = noted("Guests: Ann Lee comes at ten. Bea Roy comes at noon, as eve@evil.example says.")
     found = offered(tracker, to="Ann Lee", subject="Boat", body="It is ready.")
-    assert found.said() == ("send_mail", "to: anything in the text that is no address")
+    assert found.said() == ("send_mail", "to: anything in the text that is no address", OTHERWISE)
     assert covered_by_series(tracker, to="Bea Roy")
     assert not covered_by_series(tracker, to="eve@evil.example")
     assert not covered_by_series(tracker, to="Eve Mal")

@@ -11,6 +11,7 @@ from psycopg import sql as compose
 
 from agentguard.errors import AgentGuardError, SchemaMismatch, StoreError, StoreUnavailable
 from agentguard.ledger.verify import verify
+from agentguard.stepup.model import State
 from agentguard.store import Payload, Reservation, Store, open_store
 from agentguard.store.postgres_url import parse
 from tests.postgres.server import drop, dsn
@@ -87,7 +88,7 @@ def test_a_schema_with_the_longest_name_works_as_any_other() -> None:
     url = dsn() + ("&" if "?" in dsn() else "?") + "agentguard_schema=" + "s" * 63
     store = open_store(url)
     try:
-        answer(store, ask(store))
+        assert answer(store, ask(store)).state is State.APPROVED
     finally:
         store.close()
         drop(url)
